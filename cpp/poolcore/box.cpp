@@ -1,0 +1,195 @@
+#include "poolcore/box.hpp"
+
+#include <algorithm>
+
+#include "poolcore/finish.hpp"
+
+namespace poolcore {
+namespace {
+
+Range clipped(const AxisGeometry& g, Range windows) {
+    const std::int64_t lo = std::max<std::int64_t>(g.start(windows.lo), 0);
+    std::int64_t hi = 0;
+    if (__builtin_add_overflow(g.start(windows.hi - 1), g.effective(), &hi)) hi = g.in;
+    return {lo, std::max(lo, std::min(hi, g.in))};
+}
+
+Range whole(const AxisGeometry& g, Range windows) {
+    return {g.start(windows.lo), g.start(windows.hi - 1) + g.effective()};
+}
+
+// One window along the lanes: its line may be filled up with the identity to a width that is
+// easily halved.
+bool fills_up(const AxisGeometry& g, Range windows) {
+    return windows.size() == 1 && g.dilation == 1 && g.kernel >= 4;
+}
+
+// Stages that leave the lanes to a later one read x where it has columns; the columns of the
+// padding become the identity.
+Field with_margins(const StageContext& c, const Field& from, Range ranges[kNumPhysical],
+                   Range columns, const AxisGeometry& g, int axis) {
+    const Range held = ranges[kW];
+    ranges[kW] = columns;
+    const Field to = make_field(c, from.planes, ranges, from.inner);
+    Field middle = to;
+    middle.origin[kW] = held.lo;
+    middle.extent[kW] = held.size();
+    middle.values += (held.lo - columns.lo) * to.stride[kW];
+    pool_axis(c, g, axis, from, middle);
+    fill_identity(c, to, columns.lo, held.lo);
+    fill_identity(c, to, held.hi, columns.hi);
+    return to;
+}
+
+Field field_on_output(const Schedule& s, const Box& box) {
+    Field f;
+    f.planes = box.planes;
+    f.plane_stride = s.n_batch > 0 ? s.batch[s.n_batch - 1].out_stride : 0;
+    f.inner = box.inner;
+    std::int64_t offset = 0;
+    for (int x = 0; x < kNumPhysical; ++x) {
+        f.origin[x] = box.windows[x].lo;
+        f.extent[x] = box.windows[x].size();
+        f.stride[x] = s.axis[x].out_stride;
+        offset += box.windows[x].lo * f.stride[x];
+    }
+    f.values = box.out + offset;
+    return f;
+}
+
+// Pools the box in one pass, stage after stage.
+Field pool_box(const Schedule& s, const StageContext& c, const Pass& pass, const Box& box,
+               bool may_read_x, bool to_output, double divisor) {
+    const Source source = source_of(s, box);
+    const AxisGeometry& lanes = s.axis[kW].geometry;
+    const bool across = s.inner.n > 1;
+    Range ranges[kNumPhysical];
+    for (int x = 0; x < kNumPhysical; ++x)
+        ranges[x] = clipped(s.axis[x].geometry, box.windows[x]);
+    Range columns = across ? ranges[kW] : whole(lanes, box.windows[kW]);
+    const std::int64_t end = columns.hi;
+    const bool tail = !across && fills_up(lanes, box.windows[kW]);
+    const bool lanes_first = s.lanes_first();
+    const bool direct = may_read_x && (!lanes_first || (columns.lo == ranges[kW].lo &&
+                                                        columns.hi == ranges[kW].hi));
+    if (tail && !(direct && lanes_first)) columns.hi = columns.lo + (columns.size() + 7) / 8 * 8;
+
+    Field field;
+    if (direct) {
+        field = field_on_source(source, box, ranges);
+    } else {
+        ranges[kW] = columns;
+        field = make_field(c, box.planes, ranges, box.inner);
+        pack_field(c, pass, source, field);
+        fill_identity(c, field, end, columns.hi);
+        field.identity_tail = tail;
+    }
+    for (int i = 0; i < s.n_stages; ++i) {
+        const int axis = s.order[i];
+        const AxisGeometry& g = s.axis[axis].geometry;
+        const bool together = i == s.together;
+        ranges[axis] = box.windows[axis];
+        if (together) {
+            ++i;
+            ranges[s.order[i]] = box.windows[s.order[i]];
+        }
+        const bool last = i + 1 == s.n_stages;
+        if (i == 0 && direct && !across && !lanes_first && !last &&
+            (columns.lo != ranges[kW].lo || columns.hi != ranges[kW].hi)) {
+            field = with_margins(c, field, ranges, columns, g, axis);
+            field.identity_tail = tail;
+            continue;
+        }
+        const Field to = last && to_output ? field_on_output(s, box)
+                                           : make_field(c, box.planes, ranges, box.inner);
+        if (together) {
+            pool_together(c, s.axis[kB].geometry, lanes, field, to, divisor);
+        } else {
+            pool_axis(c, g, axis, field, to);
+        }
+        const bool keeps_tail = field.identity_tail && axis != kW;
+        field = to;
+        field.identity_tail = keeps_tail;
+    }
+    return field;
+}
+
+// How the main pass may touch the caller's arrays.
+struct Access {
+    bool read_x;
+    bool write_result;
+    double divisor;  // of means written at once, otherwise 0
+};
+
+Field pool_pass(const Schedule& s, const StageContext& c, const Pass& pass, const Box& box,
+                const Access& access) {
+    if (!s.huge)
+        return pool_box(s, c, pass, box, access.read_x, access.write_result, access.divisor);
+    const Field to = access.write_result ? field_on_output(s, box)
+                                         : make_field(c, 1, box.windows, box.inner);
+    pool_huge_window(s, c, pass, box, to);
+    return to;
+}
+
+// 16-bit floats by their keys; false when x holds a value that has none.
+bool pool_keys(const Schedule& s, const KernelTable& kernels, const Box& box, Scratch& scratch) {
+    const StageContext c{&kernels, s.combine, Work::kI16, &scratch};
+    bool special = false;
+    const Pass pass{s.combine, c.work, Change::kKey, false, 0, &special};
+    const Field values = pool_pass(s, c, pass, box, {false, false, 0});
+    if (!special) finish_box(s, c, Finish::kOrderKey, box, values, nullptr);
+    return !special;
+}
+
+// Narrower than this, the columns at the edges are not worth a box of their own.
+constexpr std::int64_t kWideEnough = 128;
+
+// A box whose lanes hang over an edge of x, but mostly do not, is done in up to three: only the
+// columns at the edges are packed.
+bool split_at_edges(const Schedule& s, const KernelTable& kernels, const Box& box,
+                    Scratch& scratch) {
+    if (!s.direct_in || !s.lanes_first() || s.huge || s.has_aux) return false;
+    const Range all = box.windows[kW];
+    const TapRange inside = s.axis[kW].geometry.interior();
+    const std::int64_t first = std::max(inside.first, all.lo);
+    const std::int64_t last = std::min(inside.last, all.hi);
+    if (last - first < kWideEnough || (first == all.lo && last == all.hi)) return false;
+    const Range pieces[] = {{first, last}, {all.lo, first}, {last, all.hi}};
+    for (const Range& piece : pieces) {
+        if (piece.size() == 0) continue;
+        Box part = box;
+        part.windows[kW] = piece;
+        run_box(s, kernels, part, scratch);
+    }
+    return true;
+}
+
+}  // namespace
+
+void run_box(const Schedule& s, const KernelTable& kernels, const Box& box, Scratch& scratch) {
+    if (split_at_edges(s, kernels, box, scratch)) return;
+    const std::int64_t mark = scratch.mark();
+    if (s.has_keys && pool_keys(s, kernels, box, scratch)) return;
+    scratch.release(mark);
+    const bool omit = is_float(s.plan->in_dtype) && s.has_aux;
+    const bool sum = s.combine == Combine::kSum;
+    const double infinity = __builtin_inf();
+    const Pass pass{s.combine, s.work, s.change, omit,
+                    sum ? 0.0 : s.combine == Combine::kMin ? infinity : -infinity};
+    const StageContext c{&kernels, s.combine, s.work, &scratch};
+    const double divisor = s.direct_mean && !s.huge ? common_divisor(s, box) : 0;
+    const bool direct = s.direct_out || divisor != 0;
+    const Field values = pool_pass(s, c, pass, box, {s.direct_in, direct, divisor});
+    if (direct) return scratch.release(mark);
+    Field aux;
+    if (s.has_aux) {
+        const StageContext second{&kernels, Combine::kSum, s.aux_work, &scratch};
+        const Pass count{Combine::kSum, s.aux_work, s.aux_change, false, 0};
+        aux = pool_pass(s, second, count, box, {false, false, 0});
+    }
+    finish_box(s, c, s.finish, box, values, s.has_aux ? &aux : nullptr);
+    if (s.with_index()) finish_indices(s, box, values);
+    scratch.release(mark);
+}
+
+}  // namespace poolcore

@@ -1,0 +1,238 @@
+#include "poolcore/finish.hpp"
+
+#include <cstring>
+
+namespace poolcore {
+namespace {
+
+// What the windows along one axis are divided by, and how many elements of x they hold: the same
+// for all, or a table.
+struct Counts {
+    double divisor = 1;
+    double real = 1;
+    const double* divisors = nullptr;
+    const double* reals = nullptr;
+
+    bool uniform() const { return divisors == nullptr; }
+    double divisor_of(std::int64_t i) const { return divisors ? divisors[i] : divisor; }
+    double real_of(std::int64_t i) const { return reals ? reals[i] : real; }
+};
+
+double divisor_count(const Schedule& s, const AxisGeometry& g, std::int64_t o) {
+    const TapRange taps = s.plan->spec.count_include_pad ? g.padded_taps(o) : g.taps(o);
+    return static_cast<double>(taps.count());
+}
+
+Counts count_taps(const Schedule& s, int axis, Range windows, Scratch& scratch) {
+    const AxisGeometry& g = s.axis[axis].geometry;
+    const TapRange inside = g.interior();
+    Counts c;
+    c.divisor = divisor_count(s, g, windows.lo);
+    c.real = static_cast<double>(g.taps(windows.lo).count());
+    if (windows.size() == 1 || (windows.lo >= inside.first && windows.hi <= inside.last))
+        return c;
+    double* divisors = reinterpret_cast<double*>(scratch.take(windows.size() * 8));
+    double* reals = reinterpret_cast<double*>(scratch.take(windows.size() * 8));
+    bool differ = false;
+    for (std::int64_t o = windows.lo; o < windows.hi; ++o) {
+        const std::int64_t i = o - windows.lo;
+        reals[i] = static_cast<double>(g.taps(o).count());
+        divisors[i] = divisor_count(s, g, o);
+        differ = differ || divisors[i] != c.divisor || reals[i] != c.real;
+    }
+    if (differ) {
+        c.divisors = divisors;
+        c.reals = reals;
+    }
+    return c;
+}
+
+// Everything finish needs to know about the windows of a box.
+struct Divisors {
+    Counts axis[kNumPhysical];
+    bool needed;
+    bool uniform;
+};
+
+Divisors box_divisors(const Schedule& s, const Box& box, Scratch& scratch) {
+    const bool mean = s.finish == Finish::kMean && !s.plan->spec.has_divisor;
+    Divisors d;
+    d.needed = mean || (s.has_aux && is_float(s.plan->in_dtype));
+    d.uniform = true;
+    for (int x = 0; d.needed && x < kNumPhysical; ++x) {
+        d.axis[x] = count_taps(s, x, box.windows[x], scratch);
+        d.uniform = d.uniform && d.axis[x].uniform();
+    }
+    return d;
+}
+
+constexpr double kExactCounts = 9007199254740992.0;  // 2^53
+
+// Sets the divisor of windows that start at (a, b, w) of the box; a table where they differ or
+// are too many for an exact integer.
+void set_divisors(const Schedule& s, const Divisors& d, std::int64_t a, std::int64_t b,
+                  std::int64_t w, bool per_column, FinishArgs& args) {
+    const PoolSpec& spec = s.plan->spec;
+    args.divisors = nullptr;
+    args.divisor = spec.divisor;
+    if (!d.needed) return;
+    const Counts& columns = d.axis[kW];
+    args.scale = d.axis[kA].divisor_of(a) * d.axis[kB].divisor_of(b);
+    args.reals_scale = d.axis[kA].real_of(a) * d.axis[kB].real_of(b);
+    args.reals = columns.reals ? columns.reals + w : &columns.real;
+    if (columns.uniform()) args.count_step = 0;
+    if (spec.has_divisor) return;
+    const double product = args.scale * columns.divisor_of(w);
+    if (per_column || product > kExactCounts) {
+        args.divisors = columns.divisors ? columns.divisors + w : &columns.divisor;
+    } else {
+        args.divisor = static_cast<std::int64_t>(product);
+    }
+}
+
+struct Finisher {
+    const Schedule& s;
+    std::int64_t element;
+    const Box& box;
+    const Field& values;
+    const Field* aux;
+    FinishKernel kernel;
+    Divisors divisors;
+    std::int64_t out_stride[kNumPhysical];
+    std::int64_t plane_stride;
+    std::int64_t inner_stride;
+
+    std::int64_t offset(std::int64_t p, std::int64_t a, std::int64_t b, std::int64_t w) const {
+        return p * plane_stride + (box.windows[kA].lo + a) * out_stride[kA] +
+               (box.windows[kB].lo + b) * out_stride[kB] +
+               (box.windows[kW].lo + w) * out_stride[kW];
+    }
+
+    // `n` results from (p, a, b, w) on, `stride` bytes apart, neighbours in the fields.
+    void call(std::int64_t p, std::int64_t a, std::int64_t b, std::int64_t w, std::int64_t n,
+              std::int64_t stride, bool per_column) const {
+        FinishArgs args{};
+        const std::int64_t place = p * values.plane_stride + a * values.stride[kA] +
+                                   b * values.stride[kB] + w * values.stride[kW];
+        args.src = values.values + place;
+        args.dst = box.out + offset(p, a, b, w);
+        args.n = n;
+        args.dst_stride = stride;
+        args.divisor_is_fixed = s.plan->spec.has_divisor;
+        args.rounding = s.plan->spec.rounding;
+        args.count_step = box.inner == 1 ? 1 : 0;
+        if (aux) args.aux = aux->values + place / element * 8;
+        set_divisors(s, divisors, a, b, w, per_column, args);
+        kernel(args);
+    }
+
+    void lines() const {
+        const std::int64_t width = box.windows[kW].size();
+        const bool columns_differ = divisors.needed && !divisors.axis[kW].uniform();
+        for (std::int64_t p = 0; p < box.planes; ++p)
+            for (std::int64_t a = 0; a < box.windows[kA].size(); ++a)
+                for (std::int64_t b = 0; b < box.windows[kB].size(); ++b) {
+                    if (box.inner == 1) {
+                        call(p, a, b, 0, width, out_stride[kW], columns_differ);
+                        continue;
+                    }
+                    for (std::int64_t w = 0; w < width; ++w)
+                        call(p, a, b, w, box.inner, inner_stride, false);
+                }
+    }
+
+    // All windows alike and one behind the other in memory: one call for the box.
+    bool at_once() const {
+        if ((divisors.needed && !divisors.uniform) || aux) return false;
+        const std::int64_t size = static_cast<std::int64_t>(item_size(s.plan->out_dtype));
+        std::int64_t run = size;
+        if (box.inner > 1 && inner_stride != size) return false;
+        run *= box.inner;
+        for (int x = kW; x >= kA; --x) {
+            if (box.windows[x].size() > 1 && out_stride[x] != run) return false;
+            run *= box.windows[x].size();
+        }
+        if (box.planes > 1 && plane_stride != run) return false;
+        call(0, 0, 0, 0, values.elements(), size, false);
+        return true;
+    }
+};
+
+template <class Int>
+std::int64_t index_at(const std::byte* p) {
+    Int i;
+    std::memcpy(&i, p, sizeof i);
+    return i;
+}
+
+// Flat index of the first element of x in a window; -1 where the window has none.
+std::int64_t first_index(const Schedule& s, const std::int64_t window[kNumPhysical]) {
+    std::int64_t flat = 0;
+    for (int x = 0; x < kNumPhysical; ++x) {
+        const AxisGeometry& g = s.axis[x].geometry;
+        const TapRange taps = g.taps(window[x]);
+        if (taps.count() == 0) return -1;
+        flat += (g.start(window[x]) + taps.first * g.dilation) * s.axis[x].plane_step;
+    }
+    return flat;
+}
+
+}  // namespace
+
+double common_divisor(const Schedule& s, const Box& box) {
+    if (s.plan->spec.has_divisor) return static_cast<double>(s.plan->spec.divisor);
+    double product = 1;
+    for (int x = 0; x < kNumPhysical; ++x) {
+        const AxisGeometry& g = s.axis[x].geometry;
+        const Range w = box.windows[x];
+        const TapRange inside = g.interior();
+        const double count = divisor_count(s, g, w.lo);
+        if (w.lo < inside.first || w.hi > inside.last)
+            for (std::int64_t o = w.lo + 1; o < w.hi; ++o)
+                if (divisor_count(s, g, o) != count) return 0;
+        product *= count;
+    }
+    return product;
+}
+
+void finish_box(const Schedule& s, const StageContext& c, Finish finish, const Box& box,
+                const Field& values, const Field* aux) {
+    Finisher f{s,
+               c.element(),
+               box,
+               values,
+               aux,
+               c.kernels->finish[static_cast<int>(finish)][static_cast<int>(c.work)]
+                                [static_cast<int>(s.plan->out_dtype)],
+               box_divisors(s, box, *c.scratch),
+               {s.axis[kA].out_stride, s.axis[kB].out_stride, s.axis[kW].out_stride},
+               s.n_batch > 0 ? s.batch[s.n_batch - 1].out_stride : 0,
+               s.inner.out_stride};
+    if (!f.at_once()) f.lines();
+}
+
+void finish_indices(const Schedule& s, const Box& box, const Field& values) {
+    const auto read = s.element() == 4 ? index_at<std::int32_t> : index_at<std::int64_t>;
+    const std::int64_t plane_stride = s.n_batch > 0 ? s.batch[s.n_batch - 1].index_stride : 0;
+    for (std::int64_t p = 0; p < box.planes; ++p)
+        for (std::int64_t a = 0; a < values.extent[kA]; ++a)
+            for (std::int64_t b = 0; b < values.extent[kB]; ++b)
+                for (std::int64_t w = 0; w < values.extent[kW]; ++w) {
+                    const std::byte* src = values.index + p * values.plane_stride +
+                                           a * values.stride[kA] + b * values.stride[kB] +
+                                           w * values.stride[kW];
+                    const std::int64_t window[kNumPhysical] = {box.windows[kA].lo + a,
+                                                               box.windows[kB].lo + b,
+                                                               box.windows[kW].lo + w};
+                    std::byte* dst = box.index + p * plane_stride;
+                    for (int x = 0; x < kNumPhysical; ++x)
+                        dst += window[x] * s.axis[x].index_stride;
+                    for (std::int64_t i = 0; i < box.inner; ++i) {
+                        std::int64_t flat = read(src + i * s.element());
+                        if (flat < 0) flat = first_index(s, window);
+                        std::memcpy(dst + i * s.inner.index_stride, &flat, 8);
+                    }
+                }
+}
+
+}  // namespace poolcore

@@ -1,0 +1,19 @@
+// The last step of a box: accumulators become results in the caller's array.
+#pragma once
+
+#include "poolcore/box.hpp"
+
+namespace poolcore {
+
+// `values` and `aux` are tight scratch fields over the windows of the box; `c.work` and
+// `finish` say what the values are.
+void finish_box(const Schedule& s, const StageContext& c, Finish finish, const Box& box,
+                const Field& values, const Field* aux);
+
+// The divisor all windows of the box have in common, 0 if they differ.
+double common_divisor(const Schedule& s, const Box& box);
+
+// Indices to int64; a window where nothing beat the padding gets the place of its first element.
+void finish_indices(const Schedule& s, const Box& box, const Field& values);
+
+}  // namespace poolcore

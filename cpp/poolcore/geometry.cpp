@@ -1,0 +1,135 @@
+// Every number a caller can name passes through here, so every sum and product is checked.
+#include "poolcore/geometry.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "poolcore/error.hpp"
+
+namespace poolcore {
+namespace {
+
+// Rounds toward minus infinity; b > 0.
+std::int64_t floor_div(std::int64_t a, std::int64_t b) {
+    return a / b - (a % b != 0 && a < 0 ? 1 : 0);
+}
+
+// Rounds toward plus infinity; b > 0.
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
+    return a / b + (a % b != 0 && a > 0 ? 1 : 0);
+}
+
+std::string argument(const AxisNames& names, const char* what, std::int64_t value) {
+    std::string text = std::string(names.function) + ": " + what;
+    if (names.index >= 0) text += "[" + std::to_string(names.index) + "]";
+    return text + "=" + std::to_string(value);
+}
+
+[[noreturn]] void fail(const std::string& message) {
+    throw PoolError(ErrorKind::kValue, message);
+}
+
+void require_positive(const AxisNames& names, const char* what, std::int64_t value) {
+    if (value < 1) fail(argument(names, what, value) + " must be at least 1");
+}
+
+void require_padding(const AxisNames& names, std::int64_t pad, std::int64_t effective) {
+    if (pad < 0) fail(argument(names, "padding", pad) + " must not be negative");
+    if (pad >= effective)
+        fail(argument(names, "padding", pad) + " must be smaller than the effective kernel " +
+             std::to_string(effective));
+}
+
+std::int64_t checked_effective(const AxisParams& p, const AxisNames& names) {
+    std::int64_t reach = 0;
+    if (__builtin_mul_overflow(p.dilation, p.kernel - 1, &reach) ||
+        __builtin_add_overflow(reach, 1, &reach))
+        fail(argument(names, "kernel_size", p.kernel) + " with dilation " +
+             std::to_string(p.dilation) + " spans more than 2**63-1 elements");
+    return reach;
+}
+
+// The padded length minus the effective kernel; may be negative.
+std::int64_t checked_slack(const AxisGeometry& g, const AxisNames& names) {
+    std::int64_t padded = 0;
+    if (__builtin_add_overflow(g.in, g.pad_lo, &padded) ||
+        __builtin_add_overflow(padded, g.pad_hi, &padded))
+        fail(argument(names, "padding", g.pad_lo) + " makes axis " + std::to_string(names.axis) +
+             " longer than 2**63-1 elements");
+    return padded - g.effective();
+}
+
+std::int64_t explicit_out(const AxisGeometry& g, bool ceil_mode, const AxisNames& names) {
+    const std::int64_t slack = checked_slack(g, names);
+    std::int64_t out = (ceil_mode ? ceil_div(slack, g.stride) : floor_div(slack, g.stride)) + 1;
+    std::int64_t last_start = 0;
+    // The last window must start inside the input or its left padding.
+    if (ceil_mode && out > 0 &&
+        (__builtin_mul_overflow(out - 1, g.stride, &last_start) || last_start >= g.in + g.pad_lo))
+        --out;
+    if (out < 1)
+        fail(argument(names, "kernel_size", g.kernel) + " has the effective length " +
+             std::to_string(g.effective()) + ", more than the padded length " +
+             std::to_string(g.in + g.pad_lo + g.pad_hi) + " of axis " +
+             std::to_string(names.axis));
+    return out;
+}
+
+void set_same_padding(AxisGeometry& g, bool extra_low, const AxisNames& names) {
+    g.out = ceil_div(g.in, g.stride);
+    std::int64_t end = 0;  // (out-1)*stride < in, so only the sum can overflow
+    if (__builtin_add_overflow((g.out - 1) * g.stride, g.effective(), &end))
+        fail(argument(names, "kernel_size", g.kernel) + " spans more than 2**63-1 elements");
+    const std::int64_t total = std::max<std::int64_t>(end - g.in, 0);
+    (extra_low ? g.pad_hi : g.pad_lo) = total / 2;
+    (extra_low ? g.pad_lo : g.pad_hi) = total - total / 2;
+}
+
+}  // namespace
+
+TapRange AxisGeometry::taps_within(std::int64_t o, std::int64_t lo, std::int64_t hi) const {
+    const std::int64_t at = start(o);
+    const std::int64_t first = at < lo ? ceil_div(lo - at, dilation) : 0;
+    const std::int64_t last = at < hi ? std::min(kernel, ceil_div(hi - at, dilation)) : 0;
+    return {first, std::max(first, last)};
+}
+
+TapRange AxisGeometry::interior() const {
+    const std::int64_t e = effective();
+    if (in < e) return {0, 0};
+    const std::int64_t first = ceil_div(pad_lo, stride);
+    const std::int64_t last = std::min(out, floor_div(in - e + pad_lo, stride) + 1);
+    return {first, std::max(first, last)};
+}
+
+AxisGeometry make_axis_geometry(std::int64_t in, const AxisParams& params, PadMode mode,
+                                bool ceil_mode, const AxisNames& names) {
+    require_positive(names, "kernel_size", params.kernel);
+    require_positive(names, "stride", params.stride);
+    require_positive(names, "dilation", params.dilation);
+    if (in < 1)
+        fail(std::string(names.function) + ": x has length " + std::to_string(in) +
+             " along pooled axis " + std::to_string(names.axis) + "; it must be at least 1");
+    const std::int64_t effective = checked_effective(params, names);
+
+    AxisGeometry g;
+    g.in = in;
+    g.kernel = params.kernel;
+    g.stride = params.stride;
+    g.dilation = params.dilation;
+    if (mode == PadMode::kSame || mode == PadMode::kSameLower) {
+        set_same_padding(g, mode == PadMode::kSameLower, names);
+        checked_slack(g, names);
+        return g;
+    }
+    if (mode == PadMode::kExplicit) {
+        require_padding(names, params.pad_lo, effective);
+        require_padding(names, params.pad_hi, effective);
+        g.pad_lo = params.pad_lo;
+        g.pad_hi = params.pad_hi;
+    }
+    g.out = explicit_out(g, ceil_mode, names);
+    return g;
+}
+
+}  // namespace poolcore

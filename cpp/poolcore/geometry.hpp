@@ -1,0 +1,63 @@
+// Window arithmetic along one axis: output length, window positions, tap counts.
+// Integers only (a test greps for floating types), every product and sum checked for overflow.
+#pragma once
+
+#include <cstdint>
+
+namespace poolcore {
+
+enum class PadMode : std::uint8_t { kExplicit, kValid, kSame, kSameLower };
+
+// What a caller asked for along one pooled axis, as signed 64-bit numbers of any value.
+struct AxisParams {
+    std::int64_t kernel = 1;
+    std::int64_t stride = 1;
+    std::int64_t dilation = 1;
+    std::int64_t pad_lo = 0;
+    std::int64_t pad_hi = 0;
+};
+
+// Taps [first, last) of a window that fall inside the axis.
+struct TapRange {
+    std::int64_t first;
+    std::int64_t last;
+    std::int64_t count() const { return last > first ? last - first : 0; }
+};
+
+// A legal axis: 1 <= kernel, stride, dilation; 0 <= pads < effective(); out >= 1.
+struct AxisGeometry {
+    std::int64_t in = 1;
+    std::int64_t kernel = 1;
+    std::int64_t stride = 1;
+    std::int64_t dilation = 1;
+    std::int64_t pad_lo = 0;
+    std::int64_t pad_hi = 0;
+    std::int64_t out = 1;
+
+    std::int64_t effective() const { return dilation * (kernel - 1) + 1; }
+    // Position of tap 0 of window o; negative inside the left padding.
+    std::int64_t start(std::int64_t o) const { return o * stride - pad_lo; }
+    // Taps of window o inside [0, in).
+    TapRange taps(std::int64_t o) const { return taps_within(o, 0, in); }
+    // Taps of window o inside [-pad_lo, in + pad_hi): what count_include_pad divides by.
+    TapRange padded_taps(std::int64_t o) const { return taps_within(o, -pad_lo, in + pad_hi); }
+    // Windows [first, last) that lie wholly inside the axis; empty when first >= last.
+    TapRange interior() const;
+
+   private:
+    TapRange taps_within(std::int64_t o, std::int64_t lo, std::int64_t hi) const;
+};
+
+// Names for error messages: `max_pool2d: padding[1]=4 must be ...`. `index` < 0 leaves out `[i]`.
+struct AxisNames {
+    const char* function;
+    int index;
+    std::int64_t axis;
+};
+
+// Checks the parameters and computes the output length.
+// Throws PoolError(kValue) that names the argument, its value and what is allowed.
+AxisGeometry make_axis_geometry(std::int64_t in, const AxisParams& params, PadMode mode,
+                                bool ceil_mode, const AxisNames& names);
+
+}  // namespace poolcore

@@ -1,0 +1,100 @@
+#include "poolcore/plan.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "poolcore/error.hpp"
+
+namespace poolcore {
+namespace {
+
+[[noreturn]] void fail(const PoolSpec& spec, ErrorKind kind, const std::string& text) {
+    throw PoolError(kind, std::string(spec.function) + ": " + text);
+}
+
+bool is_mean(const PoolSpec& spec) { return spec.op == Op::kAvg; }
+bool is_order(const PoolSpec& spec) { return spec.op == Op::kMax || spec.op == Op::kMin; }
+
+DType default_out_dtype(const PoolSpec& spec, DType in) {
+    if (is_order(spec) || is_float(in)) return in;
+    if (is_mean(spec)) return DType::kFloat64;
+    return in == DType::kBool || is_signed(in) ? DType::kInt64 : DType::kUInt64;
+}
+
+DType choose_out_dtype(const PoolSpec& spec, DType in) {
+    if (!spec.has_dtype) return default_out_dtype(spec, in);
+    if (is_order(spec)) fail(spec, ErrorKind::kType, "dtype is for sums and averages only");
+    if (spec.dtype == DType::kBool)
+        fail(spec, ErrorKind::kType, "dtype=bool cannot hold the result; use an integer or float");
+    if (is_float(in) && !is_float(spec.dtype))
+        fail(spec, ErrorKind::kType,
+             std::string("dtype=") + name(spec.dtype) + " needs integer input, x is " + name(in) +
+                 "; use a float dtype, or round the result");
+    return spec.dtype;
+}
+
+// Some window of this axis has no tap inside the input. Only a dilation longer than the input can
+// step over it, and only from the left padding: every other window holds its first position >= 0.
+bool has_empty_window(const AxisGeometry& g) {
+    if (g.in >= g.dilation) return false;
+    constexpr std::int64_t kBudget = 1 << 16;  // beyond that many windows, assume there is one
+    for (std::int64_t o = 0; o < g.out && g.start(o) < 0; ++o)
+        if (o == kBudget || g.taps(o).count() == 0) return true;
+    return false;
+}
+
+void check_mean(const PoolSpec& spec, const PoolPlan& plan) {
+    if (!is_mean(spec)) return;
+    if (spec.has_divisor && spec.divisor == 0)
+        fail(spec, ErrorKind::kValue, "divisor_override=0 must not be zero");
+    if (is_float(plan.out_dtype)) return;
+    for (int i = 0; i < spec.n_axes; ++i)
+        if (has_empty_window(plan.geometry[i]))
+            fail(spec, ErrorKind::kValue,
+                 "a window along axis " + std::to_string(spec.axes[i]) +
+                     " covers no element of x, so its mean does not exist in dtype=" +
+                     name(plan.out_dtype) + "; use a float dtype or less padding");
+}
+
+void set_shapes(PoolPlan& plan, const StridedView& in) {
+    const PoolSpec& spec = plan.spec;
+    plan.rank = in.rank;
+    for (int i = 0; i < in.rank; ++i) plan.in_shape[i] = plan.out_shape[i] = in.shape[i];
+    for (int i = 0; i < spec.n_axes; ++i) {
+        const int axis = spec.axes[i];
+        const AxisNames names{spec.function, spec.arg_index[i], axis};
+        plan.geometry[i] = make_axis_geometry(in.shape[axis], spec.params[i], spec.pad_mode,
+                                              spec.ceil_mode, names);
+        plan.out_shape[axis] = plan.geometry[i].out;
+    }
+}
+
+// Elements, or an error: a product of sizes is the first thing to overflow.
+std::int64_t count_elements(const PoolSpec& spec, const PoolPlan& plan) {
+    for (int i = 0; i < plan.rank; ++i)
+        if (plan.out_shape[i] == 0) return 0;
+    const auto width = static_cast<std::int64_t>(
+        std::max<std::size_t>(item_size(plan.out_dtype), spec.return_indices ? 8 : 1));
+    std::int64_t bytes = width;
+    for (int i = 0; i < plan.rank; ++i)
+        if (__builtin_mul_overflow(bytes, plan.out_shape[i], &bytes))
+            fail(spec, ErrorKind::kMemory, "the result would have more than 2**63-1 bytes");
+    return bytes / width;
+}
+
+}  // namespace
+
+PoolPlan make_plan(const PoolSpec& spec, const StridedView& in) {
+    PoolPlan plan;
+    plan.spec = spec;
+    plan.in_dtype = in.dtype;
+    plan.out_dtype = choose_out_dtype(spec, in.dtype);
+    if (spec.return_indices && !is_order(spec))
+        fail(spec, ErrorKind::kValue, "return_indices is for max and min only");
+    set_shapes(plan, in);
+    check_mean(spec, plan);
+    plan.out_elements = count_elements(spec, plan);
+    return plan;
+}
+
+}  // namespace poolcore

@@ -1,0 +1,54 @@
+// From what was asked to what will be done. Every decision and every error is made here,
+// before the interpreter's lock is released.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "poolcore/geometry.hpp"
+#include "poolcore/types.hpp"
+#include "poolcore/view.hpp"
+
+namespace poolcore {
+
+// What a caller asked for. `axes` are array axes in ascending order; params[i] belongs to axes[i].
+struct PoolSpec {
+    const char* function = "pool";
+    Op op = Op::kMax;
+    int n_axes = 0;
+    int axes[kMaxPooledAxes] = {0, 0, 0};
+    // Position of axes[i] in the caller's sequences, for messages; -1 when a scalar was given.
+    int arg_index[kMaxPooledAxes] = {-1, -1, -1};
+    AxisParams params[kMaxPooledAxes];
+    PadMode pad_mode = PadMode::kExplicit;
+    bool ceil_mode = false;
+    bool count_include_pad = true;
+    bool has_divisor = false;
+    std::int64_t divisor = 0;
+    bool return_indices = false;
+    bool has_dtype = false;
+    DType dtype = DType::kFloat64;
+    Rounding rounding = Rounding::kHalfEven;
+    NanPolicy nan_policy = NanPolicy::kPropagate;
+};
+
+// What will be done, in the caller's axis order. Immutable once made.
+struct PoolPlan {
+    PoolSpec spec;
+    DType in_dtype = DType::kFloat32;
+    DType out_dtype = DType::kFloat32;
+    int rank = 0;
+    std::int64_t in_shape[kMaxRank];
+    std::int64_t out_shape[kMaxRank];
+    AxisGeometry geometry[kMaxPooledAxes];
+    std::int64_t out_elements = 0;
+};
+
+// Throws PoolError: kValue for values, kType for dtypes that the operation does not take.
+PoolPlan make_plan(const PoolSpec& spec, const StridedView& in);
+
+// Which path, kernels, tasks and scratch run() would use for these views; for people and tests.
+std::string describe(const PoolPlan& plan, const StridedView& in, const MutableView& out,
+                     int threads);
+
+}  // namespace poolcore

@@ -1,0 +1,415 @@
+#include "poolcore/schedule.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "poolcore/scratch.hpp"
+#include "poolcore/stages.hpp"
+
+namespace poolcore {
+namespace {
+
+constexpr std::int64_t kMany = std::int64_t(1) << 40;  // stands for "does not fit" in estimates
+
+// Saturating, so that estimates of absurd geometries stay comparable.
+std::int64_t times(std::int64_t a, std::int64_t b) {
+    std::int64_t r = 0;
+    return __builtin_mul_overflow(a, b, &r) || r > kMany ? kMany : r;
+}
+
+// ---- what the kernels work on ----------------------------------------------------------------
+
+Work order_work(DType t) {
+    switch (t) {
+        case DType::kInt8: return Work::kI8;
+        case DType::kInt16: return Work::kI16;
+        case DType::kUInt16: return Work::kU16;
+        case DType::kInt32: return Work::kI32;
+        case DType::kUInt32: return Work::kU32;
+        case DType::kInt64: return Work::kI64;
+        case DType::kUInt64: return Work::kU64;
+        case DType::kFloat16:
+        case DType::kBFloat16:
+        case DType::kFloat32: return Work::kF32;
+        case DType::kFloat64: return Work::kF64;
+        default: return Work::kU8;
+    }
+}
+
+// An index beside each value is as wide as the value, so it must hold every place in the plane.
+Work indexed_work(DType t, bool large_plane) {
+    if (t == DType::kUInt64) return Work::kU64;
+    if (is_float(t)) return large_plane || t == DType::kFloat64 ? Work::kF64 : Work::kF32;
+    if (large_plane || t == DType::kInt64) return Work::kI64;
+    return t == DType::kUInt32 ? Work::kU32 : Work::kI32;
+}
+
+std::int64_t window_taps(const PoolPlan& plan) {
+    std::int64_t taps = 1;
+    for (int i = 0; i < plan.spec.n_axes; ++i) taps = times(taps, plan.geometry[i].kernel);
+    return taps;
+}
+
+// Float sums of up to so many taps are added in float32, in a tree of that many leaves.
+constexpr std::int64_t kFloat32Taps = 4096;
+
+Work sum_work(const PoolPlan& plan) {
+    const DType t = plan.in_dtype;
+    const std::int64_t taps = window_taps(plan);
+    if (is_float(t)) {
+        const bool wide = t == DType::kFloat64 || plan.out_dtype == DType::kFloat64;
+        return wide || taps > kFloat32Taps ? Work::kF64 : Work::kF32;
+    }
+    if (t == DType::kUInt64) return Work::kU64;
+    const int bits = static_cast<int>(item_size(t)) * 8;
+    if (bits == 8 && taps <= 256) return is_signed(t) ? Work::kI16 : Work::kU16;
+    return bits <= 16 && taps < (std::int64_t(1) << (31 - bits)) ? Work::kI32 : Work::kI64;
+}
+
+void choose_work(Schedule& s) {
+    const PoolPlan& plan = *s.plan;
+    const PoolSpec& spec = plan.spec;
+    const bool floats = is_float(plan.in_dtype);
+    if (spec.op == Op::kSum || spec.op == Op::kAvg) {
+        s.combine = Combine::kSum;
+        s.finish = spec.op == Op::kSum ? Finish::kSum : Finish::kMean;
+        s.work = sum_work(plan);
+        if (spec.op == Op::kAvg && !floats && item_size(plan.in_dtype) == 8) {
+            s.work = Work::kI64;
+            s.change = Change::kHigh32;
+            s.has_aux = true;
+            s.aux_work = Work::kU64;
+            s.aux_change = Change::kLow32;
+        }
+    } else if (spec.return_indices) {
+        std::int64_t plane = 1;
+        for (int i = 0; i < spec.n_axes; ++i) plane = times(plane, plan.geometry[i].in);
+        s.combine = Combine::kArgMax;
+        s.work = indexed_work(plan.in_dtype, plane > INT32_MAX);
+        s.change = spec.op == Op::kMin ? Change::kReverse : Change::kNone;
+        s.finish = spec.op == Op::kMin ? Finish::kOrderReverse : Finish::kOrder;
+    } else {
+        s.combine = spec.op == Op::kMax ? Combine::kMax : Combine::kMin;
+        s.work = order_work(plan.in_dtype);
+        s.has_keys = floats && item_size(plan.in_dtype) == 2 &&
+                     spec.nan_policy != NanPolicy::kOmit;
+    }
+    if (floats && spec.nan_policy == NanPolicy::kOmit) s.has_aux = true;
+}
+
+// ---- which axis is which ---------------------------------------------------------------------
+
+std::int64_t magnitude(std::int64_t stride) { return stride < 0 ? -stride : stride; }
+
+struct Views {
+    const StridedView& in;
+    const MutableView& out;
+    const MutableView* indices;
+};
+
+BatchAxis batch_axis(const Views& v, int axis) {
+    return {v.in.shape[axis], v.in.strides[axis], v.out.strides[axis],
+            v.indices ? v.indices->strides[axis] : 0};
+}
+
+bool mergeable(const BatchAxis& outer, const BatchAxis& inner) {
+    return outer.in_stride == inner.n * inner.in_stride &&
+           outer.out_stride == inner.n * inner.out_stride &&
+           outer.index_stride == inner.n * inner.index_stride;
+}
+
+// All axes that are not pooled, from the farthest apart to the nearest, merged where they can be.
+void collect_batch(Schedule& s, const Views& v, const bool pooled[kMaxRank]) {
+    BatchAxis axes[kMaxRank];
+    int n = 0;
+    for (int i = 0; i < v.in.rank; ++i)
+        if (!pooled[i] && v.in.shape[i] != 1) axes[n++] = batch_axis(v, i);
+    std::stable_sort(axes, axes + n, [](const BatchAxis& a, const BatchAxis& b) {
+        return magnitude(a.in_stride) > magnitude(b.in_stride);
+    });
+    for (int i = 0; i < n; ++i) {
+        if (s.n_batch > 0 && mergeable(s.batch[s.n_batch - 1], axes[i])) {
+            BatchAxis& last = s.batch[s.n_batch - 1];
+            const std::int64_t count = last.n * axes[i].n;
+            last = axes[i];
+            last.n = count;
+        } else {
+            s.batch[s.n_batch++] = axes[i];
+        }
+    }
+}
+
+// The pooled axis nearest in memory becomes kW; the others keep their order as kA, kB.
+void place_pooled(Schedule& s, const Views& v) {
+    const PoolPlan& plan = *s.plan;
+    const int n = plan.spec.n_axes;
+    int nearest = n - 1;
+    for (int i = n - 1; i >= 0; --i) {
+        const auto far = [&](int k) {
+            const int axis = plan.spec.axes[k];
+            return plan.geometry[k].in == 1 ? INT64_MAX : magnitude(v.in.strides[axis]);
+        };
+        if (far(i) < far(nearest)) nearest = i;
+    }
+    std::int64_t steps[kMaxPooledAxes];
+    std::int64_t step = 1;
+    for (int i = n - 1; i >= 0; --i) {
+        steps[i] = step;
+        step = times(step, plan.geometry[i].in);
+    }
+    int place[kMaxPooledAxes];
+    int next = kB - (n - 2);
+    for (int i = 0; i < n; ++i) {
+        place[i] = i == nearest ? static_cast<int>(kW) : next++;
+        const int axis = plan.spec.axes[i];
+        s.axis[place[i]] = {plan.geometry[i], v.in.strides[axis], v.out.strides[axis],
+                            v.indices ? v.indices->strides[axis] : 0, steps[i]};
+    }
+    // Sums go from the first axis to the last, orders from the last to the first, so that ties
+    // are met in row-major order. Integers do not care: there memory decides.
+    const bool forward = s.combine == Combine::kSum;
+    if (!is_float(plan.in_dtype) && !s.with_index())
+        for (int i = 0; i < n; ++i) place[i] = kW - (n - 1) + i;
+    for (int i = 0; i < n; ++i) s.order[i] = place[forward ? i : n - 1 - i];
+    s.n_stages = n;
+}
+
+bool is_identity(const AxisGeometry& g) {
+    return g.kernel == 1 && g.stride == 1 && g.pad_lo == 0 && g.pad_hi == 0;
+}
+
+// Lanes run along an axis that is not pooled when that one is contiguous and kW is not.
+void choose_lanes(Schedule& s, std::int64_t item) {
+    s.inner = {1, item, static_cast<std::int64_t>(item_size(s.plan->out_dtype)), 8};
+    if (s.n_batch == 0 || s.batch[s.n_batch - 1].in_stride != item) return;
+    if (s.axis[kW].in_stride == item && s.axis[kW].geometry.in > 1) return;
+    s.inner = s.batch[--s.n_batch];
+}
+
+void drop_idle_stages(Schedule& s) {
+    int kept = 0;
+    for (int i = 0; i < s.n_stages; ++i)
+        if (!is_identity(s.axis[s.order[i]].geometry)) s.order[kept++] = s.order[i];
+    if (kept == 0) s.order[kept++] = kW;  // nothing to pool is pooling one element at a time
+    s.n_stages = kept;
+}
+
+void find_together(Schedule& s) {
+    const bool sum = s.combine == Combine::kSum;
+    for (int i = 0; i + 1 < s.n_stages && s.inner.n == 1; ++i)
+        if (s.order[sum ? i : i + 1] == kB && s.order[sum ? i + 1 : i] == kW &&
+            pools_together(s.combine, s.axis[kB].geometry, s.axis[kW].geometry))
+            s.together = i;
+}
+
+void choose_direct(Schedule& s) {
+    const PoolPlan& plan = *s.plan;
+    const std::int64_t size = s.element();
+    const bool native =
+        order_work(plan.in_dtype) == s.work && is_float(plan.in_dtype) == (s.work >= Work::kF32) &&
+        static_cast<std::int64_t>(item_size(plan.in_dtype)) == size;
+    const bool lanes = s.inner.n > 1 ? s.inner.in_stride == size
+                                     : s.axis[kW].in_stride == size || s.axis[kW].geometry.in == 1;
+    s.direct_in = native && lanes && s.change == Change::kNone && !s.has_aux && !s.with_index();
+    const bool same = static_cast<std::int64_t>(item_size(plan.out_dtype)) == size;
+    const bool out_lanes = s.inner.n > 1
+                               ? s.inner.out_stride == size
+                               : s.axis[kW].out_stride == size || s.axis[kW].geometry.out == 1;
+    // The identity of min, 255 for bytes, must not get into an array of bool.
+    const bool clean = plan.in_dtype != DType::kBool || s.combine == Combine::kMax;
+    s.direct_out = s.finish == Finish::kOrder && same && out_lanes && !s.has_aux &&
+                   !s.with_index() && clean;
+    s.direct_mean = s.finish == Finish::kMean && is_float(plan.in_dtype) && same && out_lanes &&
+                    is_float(plan.out_dtype) && !s.has_aux &&
+                    s.together >= 0 && s.together + 2 == s.n_stages;
+}
+
+// ---- how much one task takes -------------------------------------------------------------------
+
+// Positions [start of the first window, end of the last) of `windows` windows, padding included.
+std::int64_t reach(const AxisGeometry& g, std::int64_t windows) {
+    return std::min(kMany, times(windows - 1, g.stride) + std::min(kMany, g.effective()));
+}
+
+std::int64_t clipped_reach(const AxisGeometry& g, std::int64_t windows) {
+    return std::min(g.in, reach(g, windows));
+}
+
+bool lanes_pooled(const Schedule& s, int axis) { return axis == kW && s.inner.n == 1; }
+
+// Scratch that a box needs at most, counted as box.cpp and stages.cpp take it.
+std::int64_t box_scratch(const Schedule& s, const BoxShape& box) {
+    const std::int64_t size = s.element() * (s.with_index() ? 2 : 1);
+    std::int64_t extent[kNumPhysical];
+    for (int x = 0; x < kNumPhysical; ++x)
+        extent[x] = lanes_pooled(s, x) ? reach(s.axis[x].geometry, box.out[x]) + 8
+                                       : clipped_reach(s.axis[x].geometry, box.out[x]);
+    const auto bytes = [&] {
+        const std::int64_t plane =
+            times(times(extent[kA], extent[kB]), times(extent[kW], box.inner));
+        return times(times(plane, box.planes), size) + 4 * kScratchSlack;
+    };
+    std::int64_t total = reads_x(s) ? 0 : bytes();
+    std::int64_t temporary = 0;
+    for (int i = 0; i < s.n_stages; ++i) {
+        const int x = s.order[i];
+        const AxisGeometry& g = s.axis[x].geometry;
+        if (i == s.together) {
+            extent[kB] = box.out[kB];
+            extent[kW] = box.out[kW];
+            total = std::min(kMany, total + bytes());
+            ++i;
+            continue;
+        }
+        if (lanes_pooled(s, x)) {
+            temporary = std::max(temporary, times(3, bytes()));
+        } else if (uses_doubling(g) && box.out[x] > 1) {
+            extent[x] = reach(g, box.out[x]);
+            temporary = std::max(temporary, times(2, bytes()));
+        }
+        extent[x] = box.out[x];
+        total = std::min(kMany, total + bytes());
+    }
+    for (const std::int64_t out : box.out)  // the counts of taps that finish.cpp divides by
+        total = std::min(kMany, total + 2 * Scratch::footprint(times(8, out)));
+    return std::min(kMany, total + temporary + 64 * kScratchSlack);
+}
+
+bool fits(const Schedule& s, const BoxShape& box, std::int64_t limit) {
+    return box_scratch(s, box) * (s.has_aux ? 2 : 1) <= limit;
+}
+
+// The most windows along one measure of the box, by doubling, that fit.
+void grow(const Schedule& s, BoxShape& box, std::int64_t& side, std::int64_t most,
+          std::int64_t limit, std::int64_t elements) {
+    while (side < most) {
+        const std::int64_t before = side;
+        side = std::min(most, side * 2);
+        std::int64_t made = times(box.planes, box.inner);
+        for (const std::int64_t out : box.out) made = times(made, out);
+        if (!fits(s, box, limit) || made > elements) {
+            side = before;
+            return;
+        }
+    }
+}
+
+// Source elements read per element needed: windows that overlap at the seams of boxes cost twice.
+double waste(const Schedule& s, const BoxShape& box) {
+    double factor = 1;
+    for (int x = 0; x < kNumPhysical; ++x) {
+        const AxisGeometry& g = s.axis[x].geometry;
+        const double useful = static_cast<double>(box.out[x]) * static_cast<double>(g.stride);
+        const double held = static_cast<double>(clipped_reach(g, box.out[x]));
+        factor *= std::max(1.0, held / useful);
+    }
+    return factor;
+}
+
+// The largest box around `width` windows of kW.
+BoxShape box_of_width(const Schedule& s, std::int64_t width, std::int64_t limit,
+                      std::int64_t elements) {
+    BoxShape box;
+    box.inner = s.inner.n;
+    box.out[kW] = width;
+    while (!fits(s, box, limit) && box.inner > 64) box.inner = (box.inner + 1) / 2;
+    grow(s, box, box.out[kB], s.axis[kB].geometry.out, limit, elements);
+    grow(s, box, box.out[kA], s.axis[kA].geometry.out, limit, elements);
+    return box;
+}
+
+std::int64_t even_share(std::int64_t all, std::int64_t at_most) {
+    const std::int64_t parts = (all + at_most - 1) / at_most;
+    return (all + parts - 1) / parts;
+}
+
+std::int64_t parts(std::int64_t all, std::int64_t share) { return (all + share - 1) / share; }
+
+std::int64_t outputs_per_task(const Schedule& s, int threads) {
+    constexpr std::int64_t kSmall = 4096;
+    constexpr std::int64_t kLarge = 256 * 1024;
+    const std::int64_t share = s.plan->out_elements / (4 * static_cast<std::int64_t>(threads));
+    return std::clamp(share, kSmall, kLarge);
+}
+
+void choose_box(Schedule& s, int threads) {
+    const std::int64_t planes = s.n_batch > 0 ? s.batch[s.n_batch - 1].n : 1;
+    const std::int64_t elements = outputs_per_task(s, threads);
+    constexpr std::int64_t kComfortable = kScratchLimit / 4;
+    std::int64_t width = s.axis[kW].geometry.out;
+    BoxShape best;
+    double least = 0;
+    for (;; width = (width + 1) / 2) {
+        for (const std::int64_t limit : {kComfortable, kScratchLimit}) {
+            BoxShape box = box_of_width(s, width, limit, elements);
+            if (!fits(s, box, limit)) continue;
+            const double cost = waste(s, box);
+            if (least == 0 || cost < 0.8 * least) {
+                least = cost;
+                best = box;
+            }
+        }
+        if (width <= 1 || (least > 0 && width <= 32)) break;
+    }
+    s.huge = least == 0;
+    if (s.huge) best = BoxShape{1, {1, 1, 1}, std::min<std::int64_t>(s.inner.n, 64)};
+    if (!s.huge && best.out[kA] == s.axis[kA].geometry.out &&
+        best.out[kB] == s.axis[kB].geometry.out && best.out[kW] == s.axis[kW].geometry.out &&
+        best.inner == s.inner.n)
+        grow(s, best, best.planes, planes, kComfortable, elements);
+    s.box = best;
+}
+
+void count_tasks(Schedule& s) {
+    s.n_tasks = 1;
+    for (int x = 0; x < kNumPhysical; ++x) {
+        const std::int64_t out = s.axis[x].geometry.out;
+        s.box.out[x] = even_share(out, s.box.out[x]);
+        s.n_boxes[x] = parts(out, s.box.out[x]);
+        s.n_tasks *= s.n_boxes[x];
+    }
+    s.inner_boxes = parts(s.inner.n, s.box.inner);
+    s.n_tasks *= s.inner_boxes;
+    for (int i = 0; i < s.n_batch; ++i)
+        s.n_tasks *= i == s.n_batch - 1 ? parts(s.batch[i].n, s.box.planes) : s.batch[i].n;
+    s.plane_boxes = s.n_batch > 0 ? parts(s.batch[s.n_batch - 1].n, s.box.planes) : 1;
+    s.scratch_bytes = s.huge ? kScratchLimit
+                             : std::min(2 * kScratchLimit,
+                                        box_scratch(s, s.box) * (s.has_aux ? 2 : 1));
+}
+
+}  // namespace
+
+bool reads_x(const Schedule& s) {
+    if (!s.direct_in) return false;
+    if (!s.lanes_first()) return true;
+    const AxisGeometry& g = s.axis[kW].geometry;
+    const TapRange inside = g.interior();
+    return inside.first == 0 && inside.last == g.out;
+}
+
+bool uses_doubling(const AxisGeometry& g) { return g.kernel > 7 && g.kernel / 4 > g.stride; }
+
+Schedule make_schedule(const PoolPlan& plan, const StridedView& in, const MutableView& out,
+                       const MutableView* indices, int threads) {
+    Schedule s;
+    s.plan = &plan;
+    s.in = in.data;
+    s.out = out.data;
+    s.index = indices ? indices->data : nullptr;
+    const Views views{in, out, indices};
+    bool pooled[kMaxRank] = {};
+    for (int i = 0; i < plan.spec.n_axes; ++i) pooled[plan.spec.axes[i]] = true;
+    choose_work(s);
+    collect_batch(s, views, pooled);
+    place_pooled(s, views);
+    choose_lanes(s, static_cast<std::int64_t>(item_size(plan.in_dtype)));
+    drop_idle_stages(s);
+    find_together(s);
+    choose_direct(s);
+    choose_box(s, threads);
+    count_tasks(s);
+    return s;
+}
+
+}  // namespace poolcore

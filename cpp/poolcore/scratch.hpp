@@ -1,0 +1,67 @@
+// A worker's scratch memory: a stack of aligned blocks, each followed by room for one vector
+// past its end, because in-place kernels may write so far.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <string>
+
+#include "poolcore/error.hpp"
+
+namespace poolcore {
+
+inline constexpr std::int64_t kScratchAlign = 64;
+inline constexpr std::int64_t kScratchSlack = 128;
+
+class Scratch {
+   public:
+    Scratch() = default;
+    Scratch(const Scratch&) = delete;
+    Scratch& operator=(const Scratch&) = delete;
+    ~Scratch() { drop(); }
+
+    // Empties the stack and makes sure that it holds `bytes`.
+    void reserve(std::int64_t bytes) {
+        used_ = 0;
+        if (bytes <= capacity_) return;
+        drop();
+        memory_ = static_cast<std::byte*>(::operator new(
+            static_cast<std::size_t>(bytes), std::align_val_t{kScratchAlign}, std::nothrow));
+        if (!memory_)
+            throw PoolError(ErrorKind::kMemory,
+                            "no memory for " + std::to_string(bytes) + " bytes of scratch");
+        capacity_ = bytes;
+    }
+
+    // What take(bytes) uses up.
+    static std::int64_t footprint(std::int64_t bytes) {
+        return (bytes + kScratchSlack + kScratchAlign - 1) / kScratchAlign * kScratchAlign;
+    }
+
+    std::byte* take(std::int64_t bytes) {
+        const std::int64_t size = footprint(bytes);
+        if (size > capacity_ - used_)
+            throw PoolError(ErrorKind::kMemory, "scratch of " + std::to_string(capacity_) +
+                                                    " bytes is too small; this is a bug");
+        std::byte* block = memory_ + used_;
+        used_ += size;
+        return block;
+    }
+
+    std::int64_t mark() const { return used_; }
+    void release(std::int64_t mark) { used_ = mark; }
+
+   private:
+    void drop() {
+        ::operator delete(memory_, std::align_val_t{kScratchAlign});
+        memory_ = nullptr;
+        capacity_ = 0;
+    }
+
+    std::byte* memory_ = nullptr;
+    std::int64_t capacity_ = 0;
+    std::int64_t used_ = 0;
+};
+
+}  // namespace poolcore

@@ -1,0 +1,62 @@
+// The moves of the engine on fields: blocks of lines, in scratch or in the caller's arrays.
+// Whoever calls these has checked everything; only scratch can run out.
+#pragma once
+
+#include "poolcore/schedule.hpp"
+#include "poolcore/scratch.hpp"
+
+namespace poolcore {
+
+// [plane][a][b][w][inner] elements. `origin` is the position of the first element along each
+// axis, in input positions before the axis is pooled and in windows afterwards.
+struct Field {
+    std::byte* values = nullptr;  // never written when the field is x itself
+    std::byte* index = nullptr;   // kArgMax only; same strides
+    std::int64_t planes = 1;
+    std::int64_t plane_stride = 0;  // bytes
+    std::int64_t origin[kNumPhysical] = {0, 0, 0};
+    std::int64_t extent[kNumPhysical] = {1, 1, 1};
+    std::int64_t stride[kNumPhysical] = {0, 0, 0};  // bytes
+    std::int64_t inner = 1;
+    bool identity_tail = false;  // columns of kW past the one window hold the identity
+
+    std::int64_t elements() const {
+        return planes * extent[kA] * extent[kB] * extent[kW] * inner;
+    }
+};
+
+struct StageContext {
+    const KernelTable* kernels;
+    Combine combine;
+    Work work;
+    Scratch* scratch;
+    std::int64_t element() const { return work_size(work); }
+    bool with_index() const { return combine == Combine::kArgMax; }
+};
+
+// A tight field in scratch.
+Field make_field(const StageContext& c, std::int64_t planes, const Range ranges[kNumPhysical],
+                 std::int64_t inner);
+
+// Pools one axis of `from` into the windows that `to` covers along it (to.origin, to.extent).
+// All other axes of the two agree. Along kW with inner = 1, `from` holds every position of those
+// windows, the padding included; along any other axis taps outside [0, in) are left out.
+void pool_axis(const StageContext& c, const AxisGeometry& g, int axis, const Field& from,
+               const Field& to);
+
+// Whether kB and kW of such windows are pooled together, by one kernel without scratch.
+bool pools_together(Combine combine, const AxisGeometry& b, const AxisGeometry& w);
+
+// Both axes at once, the preconditions of pool_axis for each. Float sums are divided by `divisor`
+// unless it is 0.
+void pool_together(const StageContext& c, const AxisGeometry& b, const AxisGeometry& w,
+                   const Field& from, const Field& to, double divisor);
+
+// Every element of `earlier` becomes its combination with that of `later`; both tight, in scratch.
+void combine_fields(const StageContext& c, const Field& earlier, const Field& later);
+
+// Fills columns [first, last) of axis kW with the identity.
+void fill_identity(const StageContext& c, const Field& field, std::int64_t first,
+                   std::int64_t last);
+
+}  // namespace poolcore

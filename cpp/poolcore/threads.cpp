@@ -1,0 +1,381 @@
+// The worker pool behind parallel_for, and the process-wide number of threads.
+//
+// All state is one constant-initialised object of atomics without a destructor: nothing happens at
+// import or at exit, and a forked child can start over whatever the parent's threads were doing.
+// A worker must take a seat to touch a job, and the caller withdraws the seats that are left when
+// the tasks have run out, so a job never waits for a worker that is still waking up.
+// Includes cpu, error, wait and the standard and system headers only.
+#include "poolcore/threads.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cfenv>
+#include <charconv>
+#include <chrono>
+#include <cstdlib>
+#include <exception>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <thread>
+
+#include "poolcore/cpu.hpp"
+#include "poolcore/error.hpp"
+#include "poolcore/wait.hpp"
+
+#if defined(__unix__) || defined(__APPLE__)
+#define POOLCORE_POSIX 1
+#include <pthread.h>
+#include <signal.h>
+#endif
+
+namespace poolcore {
+namespace {
+
+constexpr auto kPollInterval = std::chrono::milliseconds(5);
+constexpr auto kStartRetry = std::chrono::seconds(1);
+constexpr std::size_t kCacheLine = 64;
+
+// Pool::state: how many workers are inside the job, how many more may enter, and whether the
+// caller sleeps until the last one leaves.
+constexpr std::uint32_t kInsideMask = 0xffff;
+constexpr std::uint32_t kOneSeat = 0x10000;
+constexpr std::uint32_t kSeatMask = 0x7fff0000;
+constexpr std::uint32_t kCallerSleeps = 0x80000000;
+static_assert(kMaxThreads < 0x7fff && kMaxThreads < static_cast<int>(kInsideMask));
+
+// Lives on the caller's stack; a worker may touch it only between taking a seat and leaving.
+struct Job {
+    const ParallelJob& what;
+    std::fenv_t float_environment{};
+    std::atomic<bool> failed{false};
+    std::exception_ptr error;
+};
+
+// `busy` is the lock: who holds it may write what is marked "under busy".
+struct Pool {
+    alignas(kCacheLine) std::atomic<bool> busy{false};
+    std::atomic<std::uint32_t> forks{0};
+    bool fork_handled = false;        // under busy
+    int workers = 0;                  // under busy
+    int cpus = 0;                     // under busy
+    Clock::time_point start_again{};  // under busy: no attempt to start threads before
+
+    alignas(kCacheLine) Word bell{0};  // rung once a job; idle workers wait for it to change
+    Word sleepers{0};
+    std::atomic<bool> may_spin{false};
+
+    alignas(kCacheLine) Word state{0};
+    Job* job = nullptr;  // under busy, and published by `state`
+
+    alignas(kCacheLine) std::atomic<std::uint64_t> next_task{0};
+};
+
+constinit Pool pool;
+constinit std::atomic<int> thread_setting{0};  // 0: not read yet
+thread_local constinit bool inside_task = false;
+
+// Asks the caller's `poll` no more often than the interval.
+class Poller {
+   public:
+    explicit Poller(const ParallelJob& job) : job_(job) {
+        if (job.poll != nullptr) last_ = Clock::now();
+    }
+    bool wants_stop() {
+        if (job_.poll == nullptr || stopped_) return stopped_;
+        const auto now = Clock::now();
+        if (now - last_ < kPollInterval) return false;
+        stopped_ = job_.poll(job_.poll_context);
+        last_ = Clock::now();  // the poll itself may have waited for a lock
+        return stopped_;
+    }
+    std::chrono::nanoseconds patience() const {
+        const bool polls = job_.poll != nullptr && !stopped_;
+        return polls ? kPollInterval : std::chrono::nanoseconds::zero();
+    }
+    bool stopped() const { return stopped_; }
+
+   private:
+    const ParallelJob& job_;
+    Clock::time_point last_{};
+    bool stopped_ = false;
+};
+
+// Marks this thread as inside a task, so that a nested parallel_for runs inline.
+class TaskScope {
+   public:
+    TaskScope() : outer_(inside_task) { inside_task = true; }
+    ~TaskScope() { inside_task = outer_; }
+    TaskScope(const TaskScope&) = delete;
+    TaskScope& operator=(const TaskScope&) = delete;
+
+   private:
+    bool outer_;
+};
+
+void drop_remaining_tasks(const Job& job) {
+    pool.next_task.store(static_cast<std::uint64_t>(job.what.n_tasks), std::memory_order_relaxed);
+}
+
+// Inside a catch block: keeps the first exception and stops the rest.
+void record_failure(Job& job) noexcept {
+    if (!job.failed.exchange(true, std::memory_order_relaxed)) {
+        job.error = std::current_exception();
+    }
+    drop_remaining_tasks(job);
+}
+
+// Takes tasks until none is left. Only the caller has a poller.
+void take_tasks(Job& job, int worker, Poller* poller) noexcept {
+    const ParallelJob& what = job.what;
+    const auto n_tasks = static_cast<std::uint64_t>(what.n_tasks);
+    try {
+        for (;;) {
+            const auto task = pool.next_task.fetch_add(1, std::memory_order_relaxed);
+            if (task >= n_tasks) return;
+            what.function(what.context, static_cast<std::int64_t>(task), worker);
+            if (poller != nullptr && poller->wants_stop()) return drop_remaining_tasks(job);
+        }
+    } catch (...) {
+        record_failure(job);
+    }
+}
+
+// ---- the workers ----
+
+// Takes a seat if one is left, works, leaves.
+void join_job() noexcept {
+    auto state = pool.state.load(std::memory_order_relaxed);
+    do {
+        if ((state & kSeatMask) == 0) return;
+    } while (!pool.state.compare_exchange_weak(state, state - kOneSeat + 1,
+                                               std::memory_order_acquire,
+                                               std::memory_order_relaxed));
+    Job& job = *pool.job;
+    // The caller's rounding mode and treatment of subnormals: the same bits on every thread.
+    std::fesetenv(&job.float_environment);
+    take_tasks(job, static_cast<int>((state & kSeatMask) / kOneSeat), nullptr);
+    // The job may be gone right after this.
+    const auto before = pool.state.fetch_sub(1, std::memory_order_acq_rel);
+    if ((before & kCallerSleeps) != 0 && (before & kInsideMask) == 1) wake(pool.state, 1);
+}
+
+std::uint32_t wait_for_bell(std::uint32_t seen) noexcept {
+    const auto rung = [seen] { return pool.bell.load(std::memory_order_relaxed) != seen; };
+    if (!pool.may_spin.load(std::memory_order_relaxed) || !spin_until(rung)) {
+        // Counted first, looked at after: ring_bell does it the other way round, so either it
+        // sees a sleeper to wake or the sleeper sees the bell.
+        pool.sleepers.fetch_add(1, std::memory_order_seq_cst);
+        while (pool.bell.load(std::memory_order_seq_cst) == seen) {
+            sleep_on(pool.bell, seen, std::chrono::nanoseconds::zero());
+        }
+        pool.sleepers.fetch_sub(1, std::memory_order_relaxed);
+    }
+    return pool.bell.load(std::memory_order_acquire);
+}
+
+void* worker_main(void*) noexcept {
+    inside_task = true;  // for good: whatever a worker runs is a task
+#if defined(__linux__)
+    pthread_setname_np(pthread_self(), "poolcore");
+#endif
+    auto seen = pool.bell.load(std::memory_order_acquire);
+    for (;;) {
+        join_job();
+        seen = wait_for_bell(seen);
+    }
+}
+
+#if defined(POOLCORE_POSIX)
+
+// The child has one thread, the one that forked; what the others were doing is forgotten, not
+// waited for: the forking thread may hold a lock (Python's) that a running job needs to end.
+void start_over_in_child() noexcept {
+    pool.forks.fetch_add(1, std::memory_order_relaxed);
+    pool.workers = 0;
+    pool.start_again = {};
+    pool.bell.store(0, std::memory_order_relaxed);
+    pool.sleepers.store(0, std::memory_order_relaxed);
+    pool.state.store(0, std::memory_order_relaxed);
+    pool.job = nullptr;
+    pool.next_task.store(0, std::memory_order_relaxed);
+    pool.busy.store(false, std::memory_order_release);
+}
+
+bool handle_forks() {
+    if (!pool.fork_handled) {
+        pool.fork_handled = pthread_atfork(nullptr, nullptr, &start_over_in_child) == 0;
+    }
+    return pool.fork_handled;
+}
+
+// Signals wait for a thread of the program's own, so that Ctrl-C reaches the main thread; faults
+// stay deliverable, for crash handlers.
+void block_signals(sigset_t* before) {
+    sigset_t signals;
+    sigfillset(&signals);
+    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS}) {
+        sigdelset(&signals, fault);
+    }
+    pthread_sigmask(SIG_SETMASK, &signals, before);
+}
+
+// A worker inherits the mask that its starter has at that moment.
+bool start_workers(int missing) {
+    pthread_attr_t attributes;
+    if (pthread_attr_init(&attributes) != 0) return false;
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    // Scratch is on the heap. A refusal leaves the default size.
+    pthread_attr_setstacksize(&attributes, std::size_t{1} << 20);
+    sigset_t before;
+    block_signals(&before);
+    bool started = true;
+    for (; missing > 0 && started; --missing) {
+        pthread_t thread;
+        started = pthread_create(&thread, &attributes, &worker_main, nullptr) == 0;
+        if (started) ++pool.workers;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    pthread_attr_destroy(&attributes);
+    return started;
+}
+
+#else
+
+bool handle_forks() { return true; }
+
+bool start_workers(int missing) {
+    try {
+        for (; missing > 0; --missing) {
+            std::thread([] { worker_main(nullptr); }).detach();
+            ++pool.workers;
+        }
+    } catch (const std::exception&) {
+        return false;
+    }
+    return true;
+}
+
+#endif  // POOLCORE_POSIX
+
+// ---- the caller ----
+
+// Under busy. How many of the `wanted` workers there are, after starting those that are missing.
+int ensure_workers(int wanted) {
+    if (pool.workers >= wanted) return wanted;
+    if (!handle_forks() || Clock::now() < pool.start_again) return pool.workers;
+    if (pool.cpus == 0) pool.cpus = available_cpus();
+    if (!start_workers(wanted - pool.workers)) pool.start_again = Clock::now() + kStartRetry;
+    // Spinning only delays the others when there are more threads than CPUs.
+    pool.may_spin.store(pool.workers < pool.cpus, std::memory_order_relaxed);
+    return std::min(wanted, pool.workers);
+}
+
+void ring_bell(int helpers) {
+    pool.bell.fetch_add(1, std::memory_order_seq_cst);
+    const auto sleepers = static_cast<int>(pool.sleepers.load(std::memory_order_seq_cst));
+    const int awake = pool.workers - sleepers;
+    if (sleepers > 0 && helpers > awake) wake(pool.bell, helpers - awake);
+}
+
+void wait_for_workers(Job& job, Poller& poller) noexcept {
+    const auto inside = [] {
+        return (pool.state.load(std::memory_order_acquire) & kInsideMask) != 0;
+    };
+    pool.state.fetch_and(~kSeatMask, std::memory_order_relaxed);
+    if (!inside()) return;
+    if (pool.may_spin.load(std::memory_order_relaxed) && spin_until([&] { return !inside(); })) {
+        return;
+    }
+    pool.state.fetch_or(kCallerSleeps, std::memory_order_relaxed);
+    for (;;) {
+        const auto state = pool.state.load(std::memory_order_acquire);
+        if ((state & kInsideMask) == 0) return;
+        sleep_on(pool.state, state, poller.patience());
+        try {
+            if (poller.wants_stop()) drop_remaining_tasks(job);
+        } catch (...) {
+            record_failure(job);
+        }
+    }
+}
+
+// Under busy.
+bool run_with_workers(const ParallelJob& what, int helpers) {
+    const auto forks = pool.forks.load(std::memory_order_relaxed);
+    Job job{what, {}, {}, {}};
+    Poller poller(what);
+    std::fegetenv(&job.float_environment);
+    pool.job = &job;
+    pool.next_task.store(0, std::memory_order_relaxed);
+    pool.state.store(static_cast<std::uint32_t>(helpers) * kOneSeat, std::memory_order_release);
+    ring_bell(helpers);
+    {
+        const TaskScope scope;
+        take_tasks(job, 0, &poller);
+        wait_for_workers(job, poller);
+    }
+    if (pool.forks.load(std::memory_order_relaxed) != forks) {
+        // `poll` forked and this is the child: tasks that workers had taken are lost.
+        throw std::runtime_error("poolcore: the process was forked in the middle of this call");
+    }
+    pool.job = nullptr;
+    pool.busy.store(false, std::memory_order_release);
+    if (job.error) std::rethrow_exception(job.error);
+    return !poller.stopped();
+}
+
+bool run_inline(const ParallelJob& job) {
+    const TaskScope scope;
+    Poller poller(job);
+    for (std::int64_t task = 0; task < job.n_tasks; ++task) {
+        job.function(job.context, task, 0);
+        if (poller.wants_stop()) return false;
+    }
+    return true;
+}
+
+int default_threads() {
+    const char* text = std::getenv("POOLCORE_NUM_THREADS");
+    if (text == nullptr || *text == '\0') return std::min(available_cpus(), kMaxThreads);
+    const std::string value = text;
+    int n = 0;
+    const auto end = value.data() + value.size();
+    const auto [stop, error] = std::from_chars(value.data(), end, n);
+    if (error != std::errc{} || stop != end || n < 1) {
+        throw PoolError(ErrorKind::kValue, "POOLCORE_NUM_THREADS='" + value +
+                                               "' must be a whole number of at least 1");
+    }
+    return std::min(n, kMaxThreads);
+}
+
+}  // namespace
+
+int get_num_threads() {
+    int n = thread_setting.load(std::memory_order_relaxed);
+    if (n != 0) return n;
+    const int wanted = default_threads();
+    // Keeps what another thread has set meanwhile.
+    return thread_setting.compare_exchange_strong(n, wanted, std::memory_order_relaxed) ? wanted
+                                                                                        : n;
+}
+
+void set_num_threads(int n) {
+    if (n < 1) {
+        throw PoolError(ErrorKind::kValue,
+                        "set_num_threads: n=" + std::to_string(n) + " must be at least 1");
+    }
+    thread_setting.store(std::min(n, kMaxThreads), std::memory_order_relaxed);
+}
+
+bool parallel_for(const ParallelJob& job) {
+    const auto threads = std::min<std::int64_t>({job.threads, job.n_tasks, kMaxThreads});
+    if (threads <= 1 || inside_task) return run_inline(job);
+    if (pool.busy.exchange(true, std::memory_order_acquire)) return run_inline(job);
+    const int helpers = ensure_workers(static_cast<int>(threads) - 1);
+    if (helpers > 0) return run_with_workers(job, helpers);
+    pool.busy.store(false, std::memory_order_release);
+    return run_inline(job);
+}
+
+}  // namespace poolcore

@@ -1,0 +1,36 @@
+// A small pool of worker threads, started lazily by the first call that needs one, never at
+// import; shut down and restarted around fork; left alone at exit.
+#pragma once
+
+#include <cstdint>
+
+namespace poolcore {
+
+// Process-wide number of threads a call may use, the caller included. Starts as
+// POOLCORE_NUM_THREADS or the number of CPUs this process may run on (affinity).
+int get_num_threads();
+// n >= 1, clamped to kMaxThreads.
+void set_num_threads(int n);
+inline constexpr int kMaxThreads = 256;
+
+// One unit of work. `task` in [0, n_tasks); `worker` in [0, threads), 0 being the caller:
+// no two tasks run at once with the same worker number, so scratch is indexed by it.
+using TaskFunction = void (*)(void* context, std::int64_t task, int worker);
+
+struct ParallelJob {
+    TaskFunction function = nullptr;
+    void* context = nullptr;
+    std::int64_t n_tasks = 0;
+    int threads = 1;  // at most so many at once, the caller included
+    // Called between tasks on the caller, at most every few milliseconds; true stops the job.
+    bool (*poll)(void*) = nullptr;
+    void* poll_context = nullptr;
+};
+
+// Runs every task once, in no set order, and returns when none is running. Returns false when
+// poll stopped it. An exception from a task stops the rest and is rethrown here. Runs inline,
+// with worker 0 only, when threads <= 1, when the pool serves another caller at the moment, or
+// when no thread can be started. Safe to call from many threads at once.
+bool parallel_for(const ParallelJob& job);
+
+}  // namespace poolcore
