@@ -1,0 +1,145 @@
+// What a kernel is called with, and the table that names every kernel of one target.
+// Kernels see pointers, sizes and these plain structs; strides are in bytes, pointers may be
+// misaligned. Included by the kernels and by the core that calls them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "poolcore/types.hpp"
+
+namespace poolcore {
+
+// Element type inside the kernels. float16 and bfloat16 work as kF32, bool as kU8.
+enum class Work : std::uint8_t { kI8, kU8, kI16, kU16, kI32, kU32, kI64, kU64, kF32, kF64 };
+inline constexpr int kNumWorks = 10;
+
+constexpr std::int64_t work_size(Work w) {
+    constexpr std::int64_t sizes[kNumWorks] = {1, 1, 2, 2, 4, 4, 8, 8, 4, 8};
+    return sizes[static_cast<int>(w)];
+}
+
+// How taps become one value. kArgMax carries an index beside each value, in a signed integer of
+// the value's width.
+enum class Combine : std::uint8_t { kMax, kMin, kSum, kArgMax };
+inline constexpr int kNumCombines = 4;
+
+// rows: dst[p][q][x] = T over taps of src[p][q][x + j*tap_stride], for p < n0, q < n1, x < n.
+// Only the taps [first, last) of a window of `taps` exist and src points at tap `first`; T is the
+// canonical tree of docs/numerics.md, missing taps are the identity.
+// dst may equal the first or the last source element for element (then tap_stride > 0 for the
+// first, and a whole vector past n may be written); otherwise it overlaps no source.
+struct RowsArgs {
+    const std::byte* src;
+    std::byte* dst;
+    const std::byte* src_index;  // kArgMax only
+    std::byte* dst_index;
+    std::int64_t n0, n1, n;
+    std::int64_t src_stride0, src_stride1;
+    std::int64_t dst_stride0, dst_stride1;
+    std::int64_t tap_stride;
+    std::int64_t taps, first, last;
+};
+
+// slide: dst[p][q][i] = T over j < taps of src[p][q][i*stride + j], i < n; lanes are contiguous
+// in src and dst. taps is 1, or 2 or 3 with stride 2. dst overlaps no source.
+struct SlideArgs {
+    const std::byte* src;
+    std::byte* dst;
+    const std::byte* src_index;
+    std::byte* dst_index;
+    std::int64_t n0, n1, n;
+    std::int64_t src_stride0, src_stride1;
+    std::int64_t dst_stride0, dst_stride1;
+    std::int64_t taps, stride;  // elements
+};
+
+// window: dst[p][q][i] = T over `rows` rows and `taps` neighbours of src[p][q][r][i*stride + j].
+// rows is 1 to 3, taps 2 or 3, stride 1 or 2; the canonical order of docs/numerics.md. dst
+// overlaps no source.
+struct WindowArgs {
+    const std::byte* src;
+    std::byte* dst;
+    std::int64_t n0, n1, n;
+    std::int64_t src_stride0, src_stride1;
+    std::int64_t dst_stride0, dst_stride1;
+    std::int64_t row_stride;  // bytes
+    std::int64_t rows, taps, stride;
+    double divisor;  // float sums: the results are means; 0 for none
+};
+
+// How pack changes a value on its way into the kernels.
+enum class Change : std::uint8_t {
+    kNone,     // convert to the work type
+    kReverse,  // -x for floats, ~x for integers: min becomes max
+    kIsNan,    // 1 where x is NaN, otherwise 0
+    kLow32,    // the low half of a 64-bit integer, unsigned
+    kHigh32,   // its high half, with the integer's sign
+    kKey,      // 16-bit floats as integers of the same order; -0 and NaN are reported as special
+};
+inline constexpr int kNumChanges = 6;
+
+// pack: gathers [n0][n1][n] elements of any strides into contiguous runs of the work type.
+struct PackArgs {
+    const std::byte* src;
+    std::byte* dst;
+    std::int64_t n0, n1, n;
+    std::int64_t src_stride0, src_stride1, src_stride;
+    std::int64_t dst_stride0, dst_stride1;
+    bool replace_nan;
+    double nan_value;
+    bool* special;  // kKey only: set when a value was met that has no key
+};
+
+// What finish does with an accumulator.
+enum class Finish : std::uint8_t {
+    kOrder,         // convert
+    kOrderReverse,  // undo kReverse, convert
+    kOrderKey,      // undo kKey
+    kSum,           // + 0, canonical NaN, convert
+    kMean,          // + 0, divide, canonical NaN, convert or round
+};
+inline constexpr int kNumFinishes = 5;
+
+// finish: dst[x] = result of acc[x], x < n. The divisor of x is divisors[x * count_step] * scale,
+// or `divisor` when the table is null; reals are read alike. aux, if given, is the second accumulator: the number of NaN taps of a
+// float window (the result is NaN when it equals reals * reals_scale > 0, and a mean loses so
+// many from its divisor), or the sum of the low halves of 64-bit integers.
+struct FinishArgs {
+    const std::byte* src;
+    std::byte* dst;
+    std::int64_t n;
+    std::int64_t dst_stride;
+    const double* divisors;
+    double scale;
+    std::int64_t count_step;
+    std::int64_t divisor;
+    bool divisor_is_fixed;  // divisor_override: NaN taps leave it alone
+    const std::byte* aux;   // kF64 counts or kU64 low sums
+    const double* reals;
+    double reals_scale;
+    Rounding rounding;
+};
+
+using RowsKernel = void (*)(const RowsArgs&);
+using SlideKernel = void (*)(const SlideArgs&);
+using WindowKernel = void (*)(const WindowArgs&);
+using PackKernel = void (*)(const PackArgs&);
+using FinishKernel = void (*)(const FinishArgs&);
+
+// One constant object per target. A null entry is filled from the next narrower target.
+struct KernelTable {
+    RowsKernel rows[kNumCombines][kNumWorks];
+    SlideKernel slide[kNumCombines][kNumWorks];
+    WindowKernel window[kNumCombines][kNumWorks];  // null for kArgMax
+    PackKernel pack[kNumChanges][kNumDTypes][kNumWorks];
+    FinishKernel finish[kNumFinishes][kNumWorks][kNumDTypes];
+};
+
+extern const KernelTable kScalarTable;
+extern const KernelTable kV2Table;
+extern const KernelTable kV3Table;
+extern const KernelTable kV4Table;
+extern const KernelTable kNeonTable;
+
+}  // namespace poolcore

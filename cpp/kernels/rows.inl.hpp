@@ -1,0 +1,193 @@
+// rows: combine several runs of memory element by element. See RowsArgs for the contract.
+#pragma once
+
+#include "kernels/kernel_table.hpp"
+#include "kernels/ops.hpp"
+
+namespace poolcore {
+namespace {
+
+constexpr int largest_power_below(int k) {
+    int p = 1;
+    while (2 * p < k) p *= 2;
+    return p;
+}
+
+// T over K taps from p on: split at the largest power of two below K.
+template <class O, int K, class V>
+[[gnu::always_inline]] inline V tree(const std::byte* p, std::int64_t tap_stride) {
+    if constexpr (K == 1) {
+        return load<V>(p);
+    } else {
+        constexpr int half = largest_power_below(K);
+        return O::combine(tree<O, half, V>(p, tap_stride),
+                          tree<O, K - half, V>(p + half * tap_stride, tap_stride));
+    }
+}
+
+// How the last elements of a line, fewer than a vector, are done: by a vector that overlaps the one
+// before, or, where a result is also a source, by one that goes past the end.
+enum class Tail { kOverlap, kSpill };
+
+// A line in vectors of N elements; n >= N unless the tail may spill.
+template <class O, int K, int N>
+void rows_line(const std::byte* src, std::byte* dst, std::int64_t n, std::int64_t tap_stride,
+               Tail tail) {
+    using T = typename O::T;
+    constexpr std::int64_t size = sizeof(T);
+    using V = Vec<T, N>;
+    std::int64_t x = 0;
+    for (; x + 2 * N <= n; x += 2 * N) {
+        const V a = tree<O, K, V>(src + x * size, tap_stride);
+        const V b = tree<O, K, V>(src + (x + N) * size, tap_stride);
+        store(dst + x * size, a);
+        store(dst + (x + N) * size, b);
+    }
+    for (; x + N <= n; x += N)
+        store(dst + x * size, tree<O, K, V>(src + x * size, tap_stride));
+    if (x == n) return;
+    if (tail == Tail::kOverlap) x = n - N;
+    store(dst + x * size, tree<O, K, V>(src + x * size, tap_stride));
+}
+
+template <class O, int K, int N>
+void rows_lines(const RowsArgs& a, Tail tail) {
+    for (std::int64_t p = 0; p < a.n0; ++p)
+        for (std::int64_t q = 0; q < a.n1; ++q)
+            rows_line<O, K, N>(a.src + p * a.src_stride0 + q * a.src_stride1,
+                               a.dst + p * a.dst_stride0 + q * a.dst_stride1, a.n, a.tap_stride,
+                               tail);
+}
+
+// The widest vector that a line fills.
+template <class O, int K, int N>
+void rows_width(const RowsArgs& a, Tail tail) {
+    if constexpr (N == 1 || N * sizeof(typename O::T) < 8) {
+        rows_lines<O, K, 1>(a, tail);
+    } else {
+        if (a.n >= N || tail == Tail::kSpill) return rows_lines<O, K, N>(a, tail);
+        rows_width<O, K, N / 2>(a, tail);
+    }
+}
+
+// Any number of taps. Finished subtrees wait on a stack, as in pairwise summation: entry after
+// entry covers fewer taps. `first` and `last` clip the window; see RowsArgs.
+template <class O, class V, int U>
+[[gnu::always_inline]] inline void rows_column(const std::byte* src, std::byte* dst,
+                                               const RowsArgs& a) {
+    V stack[O::kTree ? 64 : 1][U];
+    int top = 0;
+    for (std::int64_t j = a.first; j < a.last; ++j) {
+        V value[U];
+        for (int u = 0; u < U; ++u)
+            value[u] = load<V>(src + (j - a.first) * a.tap_stride + u * std::int64_t(sizeof(V)));
+        if constexpr (O::kTree) {
+            // Tap j closes every subtree whose right half ends with it.
+            for (int level = 0; (j >> level) & 1 && a.first < (j >> level) << level; ++level) {
+                --top;
+                for (int u = 0; u < U; ++u) value[u] = O::combine(stack[top][u], value[u]);
+            }
+            for (int u = 0; u < U; ++u) stack[top][u] = value[u];
+            ++top;
+        } else {
+            for (int u = 0; u < U; ++u)
+                stack[0][u] = top ? O::combine(stack[0][u], value[u]) : value[u];
+            top = 1;
+        }
+    }
+    for (; top > 1; --top)
+        for (int u = 0; u < U; ++u)
+            stack[top - 2][u] = O::combine(stack[top - 2][u], stack[top - 1][u]);
+    for (int u = 0; u < U; ++u)
+        store(dst + u * std::int64_t(sizeof(V)),
+              top ? stack[0][u] : splat<typename O::T, sizeof(V) / sizeof(typename O::T)>(
+                                      O::identity()));
+}
+
+template <class O>
+void rows_line_any(const std::byte* src, std::byte* dst, const RowsArgs& a) {
+    using T = typename O::T;
+    constexpr std::int64_t lanes = kLanes<T>;
+    constexpr std::int64_t size = sizeof(T);
+    using V = Vec<T, kLanes<T>>;
+    std::int64_t x = 0;
+    for (; x + 4 * lanes <= a.n; x += 4 * lanes)
+        rows_column<O, V, 4>(src + x * size, dst + x * size, a);
+    for (; x + lanes <= a.n; x += lanes)
+        rows_column<O, V, 1>(src + x * size, dst + x * size, a);
+    if (x < a.n && a.n >= lanes && lanes > 1) {
+        x = a.n - lanes;
+        rows_column<O, V, 1>(src + x * size, dst + x * size, a);
+        return;
+    }
+    for (; x < a.n; ++x) rows_column<O, T, 1>(src + x * size, dst + x * size, a);
+}
+
+template <class O>
+void rows(const RowsArgs& a) {
+    const std::int64_t count = a.last - a.first;
+    const bool in_place = a.dst == a.src || a.dst == a.src + (count - 1) * a.tap_stride;
+    const Tail tail = in_place && count > 1 ? Tail::kSpill : Tail::kOverlap;
+    // A window that lost taps on its left is the tree of those left only up to three taps.
+    if (count >= 1 && (!O::kTree || a.first == 0 || a.taps <= 3)) {
+        switch (count) {
+            case 1: return rows_width<O, 1, kLanes<typename O::T>>(a, tail);
+            case 2: return rows_width<O, 2, kLanes<typename O::T>>(a, tail);
+            case 3: return rows_width<O, 3, kLanes<typename O::T>>(a, tail);
+            case 4: return rows_width<O, 4, kLanes<typename O::T>>(a, tail);
+            case 5: return rows_width<O, 5, kLanes<typename O::T>>(a, tail);
+            case 7: return rows_width<O, 7, kLanes<typename O::T>>(a, tail);
+            default: break;
+        }
+    }
+    for (std::int64_t p = 0; p < a.n0; ++p)
+        for (std::int64_t q = 0; q < a.n1; ++q)
+            rows_line_any<O>(a.src + p * a.src_stride0 + q * a.src_stride1,
+                             a.dst + p * a.dst_stride0 + q * a.dst_stride1, a);
+}
+
+// The same with an index beside each value; ties and NaN go to the earlier tap.
+template <class T, int N>
+[[gnu::always_inline]] inline void arg_column(const RowsArgs& a, std::int64_t at,
+                                              std::int64_t dst_at) {
+    using V = Vec<T, N>;
+    using I = Vec<SameInt<T>, N>;
+    V best = splat<T, N>(lowest<T>());
+    I where = splat<SameInt<T>, N>(SameInt<T>(-1));
+    for (std::int64_t j = a.first; j < a.last; ++j, at += a.tap_stride) {
+        const V x = load<V>(a.src + at);
+        const I x_at = load<I>(a.src_index + at);
+        if (j == a.first) {
+            best = x;
+            where = x_at;
+        } else {
+            ArgMax::combine(best, where, x, x_at);
+        }
+    }
+    store(a.dst + dst_at, best);
+    store(a.dst_index + dst_at, where);
+}
+
+template <class T>
+void arg_rows(const RowsArgs& a) {
+    constexpr std::int64_t lanes = kLanes<T>;
+    constexpr std::int64_t size = sizeof(T);
+    const bool in_place = a.dst == a.src && a.last - a.first > 1;
+    for (std::int64_t p = 0; p < a.n0; ++p)
+        for (std::int64_t q = 0; q < a.n1; ++q) {
+            const std::int64_t from = p * a.src_stride0 + q * a.src_stride1;
+            const std::int64_t to = p * a.dst_stride0 + q * a.dst_stride1;
+            std::int64_t x = 0;
+            for (; x + lanes <= a.n; x += lanes)
+                arg_column<T, kLanes<T>>(a, from + x * size, to + x * size);
+            if (x < a.n && a.n >= lanes && lanes > 1 && !in_place) {
+                x = a.n - lanes;
+                arg_column<T, kLanes<T>>(a, from + x * size, to + x * size);
+                x = a.n;
+            }
+            for (; x < a.n; ++x) arg_column<T, 1>(a, from + x * size, to + x * size);
+        }
+}
+
+}  // namespace
+}  // namespace poolcore

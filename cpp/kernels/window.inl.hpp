@@ -1,0 +1,159 @@
+// window: small windows over a row axis and the lanes at once, straight from the source. See
+// WindowArgs for the contract.
+#pragma once
+
+#include "kernels/kernel_table.hpp"
+#include "kernels/ops.hpp"
+
+namespace poolcore {
+namespace {
+
+// Windows of K neighbours, S apart, from p on: N of them. `at(offset)` loads N elements that start
+// `offset` elements after p. Odd elements are read from one place before the even ones that
+// follow, so nothing past the last tap of the last window is touched.
+template <class O, int K, int S, int N, class At>
+[[gnu::always_inline]] inline Vec<typename O::T, N> neighbours(const At& at) {
+    using T = typename O::T;
+    using V = Vec<T, N>;
+    if constexpr (K == 1 && (S == 1 || N == 1)) {
+        return at(0);
+    } else if constexpr (S == 1 || N == 1) {
+        V v = O::combine(at(0), at(1));
+        if constexpr (K == 3) v = O::combine(v, at(2));
+        return v;
+    } else {
+        const V a = at(0), b = at(N);
+        V v = O::combine(every_second<0, T, N>(a, b), every_second<1, T, N>(a, b));
+        if constexpr (K == 3) v = O::combine(v, every_second<1, T, N>(at(1), at(N + 1)));
+        return v;
+    }
+}
+
+// Orders: the lanes of every row first, then the rows. Sums: the rows first.
+template <class O, int H, int K, int S, int N>
+[[gnu::always_inline]] inline Vec<typename O::T, N> one_window(const std::byte* p,
+                                                               std::int64_t row_stride) {
+    using T = typename O::T;
+    using V = Vec<T, N>;
+    const auto value = [&](int row, int offset) {
+        return load<V>(p + row * row_stride + offset * std::int64_t(sizeof(T)));
+    };
+    if constexpr (O::kRowsFirst) {
+        return neighbours<O, K, S, N>([&](int offset) {
+            V v = value(0, offset);
+            if constexpr (H >= 2) v = O::combine(v, value(1, offset));
+            if constexpr (H >= 3) v = O::combine(v, value(2, offset));
+            return v;
+        });
+    } else {
+        const auto row = [&](int r) {
+            return neighbours<O, K, S, N>([&](int offset) { return value(r, offset); });
+        };
+        V v = row(0);
+        if constexpr (H >= 2) v = O::combine(v, row(1));
+        if constexpr (H >= 3) v = O::combine(v, row(2));
+        return v;
+    }
+}
+
+// Two rows of results from 3 + S rows of the source, for orders: what both need is made once.
+template <class O, int K, int S, int N>
+[[gnu::always_inline]] inline void two_windows(const std::byte* p, std::int64_t row_stride,
+                                               std::byte* dst, std::int64_t dst_stride) {
+    using T = typename O::T;
+    using V = Vec<T, N>;
+    const auto row = [&](int r) {
+        return neighbours<O, K, S, N>([&](int offset) {
+            return load<V>(p + r * row_stride + offset * std::int64_t(sizeof(T)));
+        });
+    };
+    if constexpr (S == 1) {
+        const V shared = O::combine(row(1), row(2));
+        store(dst, O::combine(row(0), shared));
+        store(dst + dst_stride, O::combine(shared, row(3)));
+    } else {
+        const V shared = row(2);
+        store(dst, O::combine(O::combine(row(0), row(1)), shared));
+        store(dst + dst_stride, O::combine(O::combine(shared, row(3)), row(4)));
+    }
+}
+
+// What a line of results is divided by, if they are means: see finish.inl.hpp for the rule.
+template <class O, bool Mean, class V>
+[[gnu::always_inline]] inline V finished(V sum, const WindowArgs& a) {
+    if constexpr (Mean) {
+        using T = typename O::T;
+        const V mean = (sum + T(0)) / static_cast<T>(a.divisor);
+        return mean == mean ? mean : V{} + static_cast<T>(__builtin_nan(""));
+    } else {
+        return sum;
+    }
+}
+
+// One line of results, or two (`Rows`), in vectors of N <= n elements, the last one overlapping.
+template <class O, int H, int K, int S, int N, int Rows, bool Mean>
+void window_line(const WindowArgs& a, const std::byte* src, std::byte* dst) {
+    using T = typename O::T;
+    constexpr std::int64_t size = sizeof(T);
+    for (std::int64_t x = 0; x < a.n; x += N) {
+        if (x + N > a.n) x = a.n - N;
+        if constexpr (Rows == 2) {
+            two_windows<O, K, S, N>(src + x * S * size, a.row_stride, dst + x * size,
+                                    a.dst_stride1);
+        } else {
+            store(dst + x * size,
+                  finished<O, Mean>(one_window<O, H, K, S, N>(src + x * S * size, a.row_stride),
+                                    a));
+        }
+    }
+}
+
+template <class O, int H, int K, int S, int N, bool Mean>
+void window_lines(const WindowArgs& a) {
+    const bool pairs = H == 3 && !O::kRowsFirst && a.src_stride1 == S * a.row_stride;
+    for (std::int64_t p = 0; p < a.n0; ++p) {
+        std::int64_t q = 0;
+        const std::byte* src = a.src + p * a.src_stride0;
+        std::byte* dst = a.dst + p * a.dst_stride0;
+        if constexpr (H == 3 && !O::kRowsFirst)
+            for (; pairs && q + 2 <= a.n1; q += 2)
+                window_line<O, H, K, S, N, 2, Mean>(a, src + q * a.src_stride1,
+                                              dst + q * a.dst_stride1);
+        for (; q < a.n1; ++q)
+            window_line<O, H, K, S, N, 1, Mean>(a, src + q * a.src_stride1, dst + q * a.dst_stride1);
+    }
+}
+
+// The widest vector that a line fills.
+template <class O, int H, int K, int S, int N>
+void window_width(const WindowArgs& a) {
+    if constexpr (N == 1 || N * sizeof(typename O::T) < 8) {
+        if constexpr (O::kRowsFirst && kIsFloat<typename O::T>)
+            if (a.divisor != 0) return window_lines<O, H, K, S, 1, true>(a);
+        window_lines<O, H, K, S, 1, false>(a);
+    } else {
+        if constexpr (O::kRowsFirst && kIsFloat<typename O::T>)
+            if (a.n >= N && a.divisor != 0) return window_lines<O, H, K, S, N, true>(a);
+        if (a.n >= N) return window_lines<O, H, K, S, N, false>(a);
+        window_width<O, H, K, S, N / 2>(a);
+    }
+}
+
+template <class O, int K, int S>
+void window_rows(const WindowArgs& a) {
+    constexpr int lanes = kLanes<typename O::T>;
+    switch (a.rows) {
+        case 1: return window_width<O, 1, K, S, lanes>(a);
+        case 2: return window_width<O, 2, K, S, lanes>(a);
+        default: return window_width<O, 3, K, S, lanes>(a);
+    }
+}
+
+template <class O>
+void window(const WindowArgs& a) {
+    if (a.stride == 1) return a.taps == 2 ? window_rows<O, 2, 1>(a) : window_rows<O, 3, 1>(a);
+    return a.taps == 2 ? window_rows<O, 2, 2>(a) : window_rows<O, 3, 2>(a);
+}
+
+}  // namespace
+}  // namespace poolcore
