@@ -1,0 +1,56 @@
+"""The compiled module. Not a public interface; the public functions are its only callers."""
+
+from typing import Any
+
+__version__: str
+compiler: str
+
+def pool(
+    function: str,
+    x: Any,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: Any,
+    count_include_pad: Any,
+    divisor_override: Any,
+    return_indices: Any,
+    dtype: Any,
+    rounding: Any,
+    layout: Any,
+    axes: Any,
+    op: Any,
+    nan_policy: Any,
+    out: Any,
+    threads: Any,
+    /,
+) -> Any: ...
+def describe(
+    function: str,
+    x: Any,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: Any,
+    count_include_pad: Any,
+    divisor_override: Any,
+    return_indices: Any,
+    dtype: Any,
+    rounding: Any,
+    layout: Any,
+    axes: Any,
+    op: Any,
+    nan_policy: Any,
+    out: Any,
+    threads: Any,
+    /,
+) -> str: ...
+def get_num_threads() -> int: ...
+def set_num_threads(n: object) -> None: ...
+def available_cpus() -> int: ...
+def targets_built() -> list[str]: ...
+def targets_supported() -> list[str]: ...
+def target_in_use() -> str: ...
+def set_target(name: str) -> None: ...
