@@ -1,0 +1,312 @@
+"""Every bad value x every public function, generated from the functions' own signatures.
+
+A new function or parameter without a row here fails test_every_parameter_has_a_row.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+import poolcore
+
+FUNCTIONS = {
+    name: getattr(poolcore, name)
+    for name in dir(poolcore)
+    if "pool" in name and callable(getattr(poolcore, name))
+}
+OUTSIDE = [0, -1, -(2**63), 2**63, 2**64, 2**100, -(2**100)]
+NOT_INTEGERS: list[Any] = [
+    True, np.bool_(True), 1.5, 2.0, math.nan, math.inf, 1j, "3", b"3", object(), {}, {2},
+    np.float32(2), range,
+]  # fmt: skip
+WORDS: list[Any] = ["", "none", "MAX", "nchw ", "é", "x" * 1000]
+NOT_WORDS: list[Any] = [1, True, 1.5, b"max", [], object()]
+NOT_BOOLS: list[Any] = [None, 1.5, "yes", [], math.nan, object(), np.array([True, False])]
+
+
+@dataclass(frozen=True)
+class Bad:
+    value: Any
+    error: Any
+    mention: str = ""  # must appear in the message, beside the function's and parameter's names
+
+    def __str__(self) -> str:
+        return repr(self.value)[:40]
+
+
+def dims(function: str) -> int:
+    return int(function[-2]) if function[-1] == "d" else 2
+
+
+def per_axis(value: Any, nd: int, at: int) -> tuple[Any, ...]:
+    """`value` for one axis, something legal for the rest."""
+    return tuple(value if i == at else 1 for i in range(nd))
+
+
+def bad_sizes(name: str, nd: int) -> list[Bad]:
+    """For kernel_size, stride and dilation."""
+    rows = [Bad(v, ValueError, f"{name}={v}") for v in OUTSIDE]
+    rows += [Bad(v, TypeError) for v in NOT_INTEGERS]
+    for at in range(nd):
+        rows += [Bad(per_axis(v, nd, at), ValueError, f"{name}[{at}]={v}") for v in OUTSIDE]
+        for v in (True, 1.5, None, "3", [1], math.nan):
+            rows.append(Bad(per_axis(v, nd, at), TypeError, f"{name}[{at}]"))
+    rows += [Bad(v, ValueError) for v in ((), [], (1,) * (nd + 1), [1] * 5, np.ones(9, int))]
+    rows += [Bad(v, TypeError) for v in (np.full(nd, 1.5), np.full(nd, True))]
+    rows.append(Bad(np.ones((nd, 1), int), (TypeError, ValueError)))
+    if name != "stride":
+        rows.append(Bad(None, TypeError))
+        rows.append(Bad(2**63 - 1, ValueError, str(2**63 - 1)))
+        rows.append(Bad(2**62, ValueError, str(2**62)))
+    return rows
+
+
+def bad_padding(nd: int) -> list[Bad]:
+    rows = [Bad(v, ValueError, f"padding={v}") for v in (-1, 2, 2**31, 2**63 - 1, 2**63, -(2**100))]
+    rows += [Bad(v, ValueError, "padding") for v in ("", "full", "SAME", "reflect", "3", "sam\0e")]
+    rows += [Bad(v, TypeError) for v in (True, None, 1.5, math.nan, b"same", object(), {})]
+    for at in range(nd):
+        for v in (-1, 2, 2**63 - 1, 2**63):
+            rows.append(Bad(per_axis(v, nd, at), ValueError, f"padding[{at}]"))
+            pairs = [(0, 0)] * nd
+            rows.append(Bad([*pairs[:at], (v, 0), *pairs[at + 1 :]], ValueError, f"padding[{at}]"))
+            rows.append(Bad([*pairs[:at], (0, v), *pairs[at + 1 :]], ValueError, f"padding[{at}]"))
+        for v in (True, 1.5, None, (0, 1.5), (None, 0), (True, 0), "11"):
+            rows.append(Bad(per_axis(v, nd, at), (TypeError, ValueError), "padding"))
+    rows += [
+        Bad(v, (TypeError, ValueError)) for v in ([(0, 0, 0)] * nd, [()] * nd, [[[0, 0]]] * nd)
+    ]
+    rows += [Bad(v, ValueError) for v in ((), (0,) * (nd + 1), [(0, 0)] * (nd + 1), [1] * 7)]
+    return rows
+
+
+def rows(name: str, function: str) -> list[Bad]:
+    nd = dims(function)
+    if name in ("kernel_size", "pool_size", "stride", "dilation"):
+        return bad_sizes(name, nd)
+    if name == "padding":
+        return bad_padding(nd)
+    if name in ("ceil_mode", "count_include_pad", "return_indices"):
+        return [Bad(v, TypeError) for v in NOT_BOOLS]
+    if name in ("op", "mode", "rounding", "nan_policy"):
+        return [Bad(v, ValueError, repr(v)[:20]) for v in WORDS] + [
+            Bad(v, TypeError) for v in [*NOT_WORDS, None]
+        ]
+    if name == "layout":
+        wrong = ["", "CHWN", "NCHWX", "nchw", "HWCN", "NCCHW", "NCDHWX"]
+        others = [Bad(v, TypeError) for v in NOT_WORDS]
+        return [Bad(v, ValueError, repr(v)) for v in wrong] + others
+    if name == "divisor_override":
+        return [Bad(v, ValueError, f"{name}={v}") for v in (0, 2**63, 2**100, -(2**64))] + [
+            Bad(v, TypeError) for v in [*NOT_INTEGERS, [2], (1, 2)]
+        ]
+    if name == "threads":
+        return [Bad(v, ValueError, f"{name}={v}") for v in OUTSIDE] + [
+            Bad(v, TypeError) for v in [*NOT_INTEGERS, [2]]
+        ]
+    if name == "dtype":
+        return [
+            Bad(v, TypeError)
+            for v in (
+                bool,
+                "complex64",
+                "O",
+                "S3",
+                "M8[s]",
+                "nonsense",
+                ">f8",
+                3,
+                [1],
+                "V2",
+                object(),
+            )
+        ]
+    if name == "axes":
+        values = [(), (0, 0), (0, -4), (4,), (-5,), (0, 1, 2, 3), (2**63,), (-(2**100), 1)]
+        return [Bad(v, ValueError) for v in values] + [
+            Bad(v, TypeError)
+            for v in ((1.5, 2), (True, 2), (None, 1), "ab", ("1", 2), 1.5, object())
+        ]
+    if name == "out":
+        return [Bad(v, TypeError) for v in (1, "x", [1], object(), np.float32(1))]
+    if name in ("x", "X"):
+        return [Bad(v, TypeError) for v in (None, "abc", b"abc", object(), {}, 1j)]
+    raise AssertionError(f"no bad values for the parameter {name} of {function}")
+
+
+TABLE = [
+    (function, name)
+    for function, f in FUNCTIONS.items()
+    for name in inspect.signature(f).parameters
+]
+
+
+def call(function: str, **changed: Any) -> Any:
+    """A legal call but for `changed`."""
+    nd = dims(function)
+    parameters = list(inspect.signature(FUNCTIONS[function]).parameters)
+    arguments: dict[str, Any] = {
+        parameters[0]: np.arange(2 * 3 * 4**nd, dtype=np.int16).reshape((2, 3) + (4,) * nd),
+        parameters[1]: 2,
+        **changed,
+    }
+    if function == "pool" and "axes" in changed and isinstance(changed["axes"], tuple):
+        arguments.setdefault("padding", 0)
+    return FUNCTIONS[function](**arguments)
+
+
+def test_functions_are_found() -> None:
+    expected = {f"{op}_pool{nd}d" for op in ("max", "min", "avg", "sum") for nd in (1, 2, 3)}
+    assert set(FUNCTIONS) >= expected | {"pool", "pool2d"}
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_the_legal_call_is_legal(function: str) -> None:
+    call(function)
+
+
+@pytest.mark.parametrize(("function", "name"), TABLE)
+def test_every_parameter_has_a_row(function: str, name: str) -> None:
+    assert rows(name, function)
+
+
+@pytest.mark.parametrize(("function", "name"), TABLE)
+def test_bad_values(function: str, name: str) -> None:
+    failures = []
+    for bad in rows(name, function):
+        try:
+            result = call(function, **{name: bad.value})
+        except (
+            ValueError,
+            TypeError,
+            OverflowError,
+            RuntimeError,
+            SystemError,
+            MemoryError,
+        ) as error:
+            message = str(error)
+            if not isinstance(error, bad.error) or isinstance(error, UnicodeError):
+                failures.append(f"{bad}: {type(error).__name__}: {message}")
+            elif not message.startswith(f"{function}: "):
+                failures.append(f"{bad}: does not open with the function: {message}")
+            elif name not in message or bad.mention not in message:
+                failures.append(f"{bad}: lacks {name!r} or {bad.mention!r}: {message}")
+            elif len(message) > 2000:
+                failures.append(f"{bad}: a message of {len(message)} characters")
+        else:
+            failures.append(f"{bad}: accepted, gave {np.shape(result)}")
+    assert not failures, "\n".join(failures)
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_ranks(function: str) -> None:
+    nd = dims(function)
+    first = next(iter(inspect.signature(FUNCTIONS[function]).parameters))
+    allowed = {"pool": range(2, 9), "pool2d": range(2, 5)}.get(function, range(nd + 1, nd + 3))
+    for rank in range(9):
+        x = np.ones((2,) * rank)
+        if function == "pool" and rank == 1:
+            assert call(function, **{first: x}).shape == (1,)
+        elif rank in allowed:
+            call(function, **{first: x})
+        else:
+            with pytest.raises(ValueError, match=rf"^{function}: ") as caught:
+                call(function, **{first: x})
+            assert first in str(caught.value)
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_missing_surplus_and_unknown_arguments(function: str) -> None:
+    f = FUNCTIONS[function]
+    x = np.ones((2, 3, 4, 4))
+    for arguments, options in (
+        ((), {}),
+        ((x,), {}),
+        ((x, 2, *[1] * 30), {}),
+        ((x, 2), {"colour": 1}),
+        ((x, 2), {next(iter(inspect.signature(f).parameters)): x}),
+    ):
+        with pytest.raises(TypeError, match=function):
+            f(*arguments, **options)
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_a_pooled_axis_of_length_0(function: str) -> None:
+    nd = dims(function)
+    first = next(iter(inspect.signature(FUNCTIONS[function]).parameters))
+    for at in range(nd):
+        x = np.ones([2, 3] + [0 if i == at else 4 for i in range(nd)])
+        for options in ({}, {"padding": 1}, {"padding": "same"}):
+            if function == "pool2d" and options:
+                continue
+            with pytest.raises(ValueError, match=rf"^{function}: "):
+                call(function, **{first: x}, **options)
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_kernel_larger_than_the_padded_input(function: str) -> None:
+    second = list(inspect.signature(FUNCTIONS[function]).parameters)[1]
+    for at in range(dims(function)):
+        with pytest.raises(ValueError, match=rf"^{function}: {second}\[{at}\]=9"):
+            call(function, **{second: per_axis(9, dims(function), at)})
+
+
+def test_the_promised_wording() -> None:
+    """The one message that is quoted in the documentation, word for word."""
+    with pytest.raises(ValueError) as caught:
+        poolcore.max_pool2d(np.ones((1, 1, 9, 9)), 3, 1, (0, 4))
+    assert str(caught.value).startswith(
+        "max_pool2d: padding[1]=4 must be smaller than the effective kernel 3"
+    )
+
+
+def test_combinations_that_contradict_each_other() -> None:
+    x = np.ones((1, 2, 4, 4))
+    for match, options in {
+        "axes": {"axes": (0, 1), "layout": "NCHW"},
+        "return_indices": {"op": "avg", "return_indices": True},
+        "indices": {"op": "sum", "return_indices": True},
+    }.items():
+        with pytest.raises(ValueError, match=rf"^pool: .*{match}"):
+            poolcore.pool(x, 2, **options)
+    with pytest.raises((TypeError, ValueError), match=r"^pool: .*dtype"):
+        poolcore.pool(x, 2, "max", dtype="float32")
+    with pytest.raises(ValueError, match=r"^pool: .*divisor_override"):
+        poolcore.pool(x, 2, "avg", divisor_override=0)
+    with pytest.raises(ValueError, match=r"^pool: "):
+        poolcore.pool(x, (2, 2), axes=(1,))
+
+
+def test_things_that_are_integers() -> None:
+    class Index:
+        def __index__(self) -> int:
+            return 2
+
+    x = np.arange(16.0).reshape(1, 1, 4, 4)
+    want = poolcore.max_pool2d(x, 2).tolist()
+    two: Any
+    for two in (Index(), np.int8(2), np.uint64(2), (2, np.int32(2)), [2, 2], np.array([2, 2])):
+        assert poolcore.max_pool2d(x, two).tolist() == want
+        assert poolcore.max_pool2d(x, 2, two, 0, 1).tolist() == want
+    assert poolcore.max_pool2d(x, 2, ceil_mode=np.bool_(True)).tolist() == want
+
+
+def test_index_that_fails() -> None:
+    class Angry:
+        def __index__(self) -> int:
+            raise RuntimeError("not today")
+
+    class Wrong:
+        def __index__(self) -> Any:
+            return "2"
+
+    with pytest.raises(RuntimeError, match="not today"):
+        poolcore.max_pool2d(np.ones((1, 4, 4)), Angry())
+    with pytest.raises(TypeError):
+        poolcore.max_pool2d(np.ones((1, 4, 4)), Wrong())

@@ -1,0 +1,134 @@
+"""Any strides, any alignment: the bits of the contiguous copy, in the input's memory order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import layouts
+import oracle
+import poolcore
+from cases import SHORT, Case
+from support import BFLOAT16, DTYPES, assert_same, configurations, function, random_array
+
+SOME = [np.dtype(t) for t in (np.bool_, np.uint8, np.int16, np.float32, np.float64)] + [BFLOAT16]
+OPTIONS = [
+    ("max", {"return_indices": True}),
+    ("min", {}),
+    ("avg", {}),
+    ("sum", {}),
+]
+
+
+def name(value: object) -> str:
+    return str(value)
+
+
+@pytest.mark.parametrize("maker", layouts.LAYOUTS, ids=layouts.name)
+@pytest.mark.parametrize("case", SHORT, ids=name)
+def test_same_bits_as_the_contiguous_copy(
+    case: Case, maker: layouts.Maker, rng: np.random.Generator
+) -> None:
+    for dtype in SOME:
+        kind = "special" if oracle.is_float(dtype) else "plain"
+        view = maker(random_array(rng, dtype, case.lead + case.shape, kind))
+        before = view.tobytes()
+        copy = np.array(view, order="C")
+        for op, options in OPTIONS:
+            pooling = function(op, case.nd)
+            want = pooling(copy, **case.window, **options)
+            for target, threads in configurations():
+                got = pooling(view, **case.window, threads=threads, **options)
+                for g, w in zip(
+                    got if isinstance(got, tuple) else (got,),
+                    want if isinstance(want, tuple) else (want,),
+                    strict=True,
+                ):
+                    note = f"{op} {dtype} on {target}, {threads} threads"
+                    assert_same(g, w, note, nan_bits=op in ("avg", "sum"))
+        assert view.tobytes() == before
+
+
+@pytest.mark.parametrize("maker", layouts.LAYOUTS, ids=layouts.name)
+@pytest.mark.parametrize("dtype", DTYPES, ids=name)
+def test_every_type_against_the_oracle(
+    dtype: np.dtype, maker: layouts.Maker, rng: np.random.Generator
+) -> None:
+    view = maker(random_array(rng, dtype, (2, 5, 9, 37)))
+    copy = np.array(view, order="C")
+    for op, _ in OPTIONS:
+        for axes in ((2, 3), (1, 2), (0,), (3, 1, 2)):
+            want = oracle.pool(copy, 2, op, axes, 1, 1)
+            for _target, threads in configurations():
+                got = poolcore.pool(view, 2, op, axes, 1, 1, threads=threads)
+                assert_same(got, want, f"{op} {axes}", nan_bits=op in ("avg", "sum"))
+
+
+@pytest.mark.parametrize("maker", layouts.ORDERED, ids=layouts.name)
+def test_result_keeps_the_memory_order(maker: layouts.Maker, rng: np.random.Generator) -> None:
+    """As NumPy's order "K": the axes of the result are ordered as those of the input."""
+    view = maker(rng.random((2, 3, 8, 10)))
+    for op, options in OPTIONS:
+        got = poolcore.pool(view, (2, 3), op, stride=2, **options)
+        for array in got if isinstance(got, tuple) else (got,):
+            want = np.empty_like(view, dtype=array.dtype, shape=array.shape, order="K")
+            assert array.strides == want.strides, op
+            assert array.flags.owndata or array.base is not None
+            assert array.flags.writeable
+            assert array.flags.aligned
+
+
+def test_channels_last_both_ways(rng: np.random.Generator) -> None:
+    """layout="NHWC" on an array is the NCHW call on its transposed view."""
+    for nd, last in ((1, "NWC"), (2, "NHWC"), (3, "NDHWC")):
+        x = rng.random((2, 5, 6, 7)[: nd + 1] + (17,)).astype(np.float32)
+        for op in ("max", "min", "avg", "sum"):
+            pooling = function(op, nd)
+            got = pooling(x, 3, 2, 1, layout=last)
+            want = pooling(np.moveaxis(x, -1, 1), 3, 2, 1)
+            assert_same(np.moveaxis(got, -1, 1), want)
+            assert got.flags.c_contiguous
+            assert_same(pooling(x[0], 3, 2, 1, layout=last), got[0])
+    value, index = poolcore.max_pool2d(x[0], 2, return_indices=True, layout="NHWC")
+    flat = x[0].reshape(x.shape[1], -1, x.shape[-1])
+    assert_same(np.take_along_axis(flat, index.reshape(len(flat), -1, 17), 1),
+                value.reshape(len(flat), -1, 17))  # fmt: skip
+
+
+@pytest.mark.parametrize("maker", layouts.REFUSED, ids=layouts.name)
+@pytest.mark.parametrize("dtype", [d for d in DTYPES if d.itemsize > 1 and d != BFLOAT16], ids=name)
+def test_refused_layouts(dtype: np.dtype, maker: layouts.Maker) -> None:
+    x = maker(np.ones((1, 1, 4, 4), dtype))
+    for op in ("max", "min", "avg", "sum"):
+        with pytest.raises(TypeError, match="byte") as caught:
+            function(op, 2)(x, 2)
+        assert str(caught.value).startswith(f"{op}_pool2d: ")
+
+
+@pytest.mark.parametrize("offset", [0, 1, 2, 3, 7, 15, 16, 31, 33, 63])
+@pytest.mark.parametrize("dtype", DTYPES, ids=name)
+def test_every_alignment(dtype: np.dtype, offset: int, rng: np.random.Generator) -> None:
+    x = random_array(rng, dtype, (3, 71))
+    raw = np.zeros(x.nbytes + 128, np.uint8)
+    start = -raw.ctypes.data % 64 + offset
+    view = raw[start : start + x.nbytes].view(dtype).reshape(x.shape)
+    view[...] = x
+    result = np.zeros(3 * 71 * 8 + 128, np.uint8)
+    for op in ("max", "sum"):
+        for s in (1, 2, 3):
+            want = oracle.pool(x, 3, op, (1,), s)
+            at = -result.ctypes.data % 64 + offset
+            out = result[at : at + want.nbytes].view(want.dtype).reshape(want.shape)
+            assert_same(poolcore.pool(view, (3,), op, stride=s, out=out), want)
+
+
+def test_empty_arrays() -> None:
+    for shape in ((0, 3, 4, 5), (2, 0, 4, 5), (0, 0, 4, 5)):
+        x = np.empty(shape, np.float32)
+        for op in ("max", "min", "avg", "sum"):
+            got = function(op, 2)(x, 2)
+            assert got.shape == (*shape[:2], 2, 2)
+            assert got.dtype == np.float32
+    value, index = poolcore.max_pool1d(np.empty((0, 2, 5)), 2, return_indices=True)
+    assert value.shape == index.shape == (0, 2, 2)
+    assert index.dtype == np.int64

@@ -1,0 +1,92 @@
+"""The package is typed and its public functions are documented."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+from importlib.resources import files
+
+import pytest
+
+import poolcore
+
+POOLING = sorted(n for n in poolcore.__all__ if "pool" in n)
+PUBLIC = sorted(n for n in poolcore.__all__ if callable(getattr(poolcore, n)))
+NAMES = {
+    *(f"{op}_pool{nd}d" for op in ("max", "min", "avg", "sum") for nd in (1, 2, 3)),
+    "pool", "pool2d", "set_num_threads", "get_num_threads", "num_threads", "show_config",
+}  # fmt: skip
+POSITIONAL = {
+    "max": ["x", "kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices"],
+    "avg": ["x", "kernel_size", "stride", "padding", "ceil_mode", "count_include_pad",
+            "divisor_override", "dilation"],
+    "sum": ["x", "kernel_size", "stride", "padding", "dilation", "ceil_mode"],
+}  # fmt: skip
+POSITIONAL["min"] = POSITIONAL["max"]
+
+
+def test_markers_of_a_typed_package() -> None:
+    package = files("poolcore")
+    assert (package / "py.typed").is_file()
+    assert (package / "_core.pyi").is_file()
+
+
+def test_public_names() -> None:
+    assert set(poolcore.__all__) >= NAMES
+    assert len(set(poolcore.__all__)) == len(poolcore.__all__)
+    for name in poolcore.__all__:
+        assert hasattr(poolcore, name)
+    assert poolcore.__version__ == importlib.metadata.version("poolcore")
+
+
+@pytest.mark.parametrize("nd", [1, 2, 3])
+@pytest.mark.parametrize("op", sorted(POSITIONAL))
+def test_positional_order(op: str, nd: int) -> None:
+    """PyTorch's order, so that a call copied from there works; the rest by keyword only."""
+    parameters = inspect.signature(getattr(poolcore, f"{op}_pool{nd}d")).parameters
+    positional = [n for n, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    assert positional == POSITIONAL[op]
+    keyword = {n for n, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
+    assert keyword >= {"layout", "nan_policy", "out", "threads"}
+    if op in ("avg", "sum"):
+        assert "dtype" in keyword
+    assert parameters["stride"].default is None
+    assert parameters["padding"].default == 0
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_annotations(name: str) -> None:
+    signature = inspect.signature(getattr(poolcore, name))
+    for parameter in signature.parameters.values():
+        assert parameter.annotation is not parameter.empty, parameter
+    if not inspect.isclass(getattr(poolcore, name)):
+        assert signature.return_annotation is not signature.empty
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_docstrings(name: str) -> None:
+    thing = getattr(poolcore, name)
+    text = inspect.getdoc(thing) or ""
+    lines = text.splitlines()
+    assert lines
+    assert lines[0].endswith(".")
+    assert len(lines[0]) <= 100
+    assert "Examples\n--------" in text
+    parameters = [p for p in inspect.signature(thing).parameters if p != "self"]
+    if parameters:
+        assert "Parameters\n----------" in text
+    for parameter in parameters:
+        assert any(
+            line.split(":")[0].replace(",", " ").split().count(parameter) for line in lines
+        ), f"{name}: {parameter} is not described"
+
+
+@pytest.mark.parametrize("name", POOLING)
+def test_docstrings_of_pooling(name: str) -> None:
+    text = inspect.getdoc(getattr(poolcore, name)) or ""
+    for section in ("Parameters", "Returns", "Raises", "Examples"):
+        assert f"{section}\n{'-' * len(section)}" in text, section
+    assert "ValueError" in text
+    assert "TypeError" in text
+    assert "shape" in text.lower() or "(N" in text, "shapes are not named"
+    assert "undefined" in text or "KeyboardInterrupt" in text or "numerics" in text
