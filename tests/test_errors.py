@@ -27,6 +27,9 @@ NOT_INTEGERS: list[Any] = [
 ]  # fmt: skip
 WORDS: list[Any] = ["", "none", "MAX", "nchw ", "é", "x" * 1000]
 NOT_WORDS: list[Any] = [1, True, 1.5, b"max", [], object()]
+NOT_RESULTS: list[Any] = [
+    bool, "complex64", "O", "S3", "M8[s]", "nonsense", ">f8", 3, [1], "V2", object(),
+]  # fmt: skip
 NOT_BOOLS: list[Any] = [None, 1.5, "yes", [], math.nan, object(), np.array([True, False])]
 
 
@@ -49,7 +52,7 @@ def per_axis(value: Any, nd: int, at: int) -> tuple[Any, ...]:
     return tuple(value if i == at else 1 for i in range(nd))
 
 
-def bad_sizes(name: str, nd: int) -> list[Bad]:
+def bad_sizes(name: str, nd: int, *, takes_1_to_3: bool = False) -> list[Bad]:
     """For kernel_size, stride and dilation."""
     rows = [Bad(v, ValueError, f"{name}={v}") for v in OUTSIDE]
     rows += [Bad(v, TypeError) for v in NOT_INTEGERS]
@@ -57,7 +60,8 @@ def bad_sizes(name: str, nd: int) -> list[Bad]:
         rows += [Bad(per_axis(v, nd, at), ValueError, f"{name}[{at}]={v}") for v in OUTSIDE]
         for v in (True, 1.5, None, "3", [1], math.nan):
             rows.append(Bad(per_axis(v, nd, at), TypeError, f"{name}[{at}]"))
-    rows += [Bad(v, ValueError) for v in ((), [], (1,) * (nd + 1), [1] * 5, np.ones(9, int))]
+    many = 4 if takes_1_to_3 else nd + 1
+    rows += [Bad(v, ValueError) for v in ((), [], (1,) * many, [1] * 5, np.ones(9, int))]
     rows += [Bad(v, TypeError) for v in (np.full(nd, 1.5), np.full(nd, True))]
     rows.append(Bad(np.ones((nd, 1), int), (TypeError, ValueError)))
     if name != "stride":
@@ -89,7 +93,7 @@ def bad_padding(nd: int) -> list[Bad]:
 def rows(name: str, function: str) -> list[Bad]:
     nd = dims(function)
     if name in ("kernel_size", "pool_size", "stride", "dilation"):
-        return bad_sizes(name, nd)
+        return bad_sizes(name, nd, takes_1_to_3=(function, name) == ("pool", "kernel_size"))
     if name == "padding":
         return bad_padding(nd)
     if name in ("ceil_mode", "count_include_pad", "return_indices"):
@@ -111,22 +115,7 @@ def rows(name: str, function: str) -> list[Bad]:
             Bad(v, TypeError) for v in [*NOT_INTEGERS, [2]]
         ]
     if name == "dtype":
-        return [
-            Bad(v, TypeError)
-            for v in (
-                bool,
-                "complex64",
-                "O",
-                "S3",
-                "M8[s]",
-                "nonsense",
-                ">f8",
-                3,
-                [1],
-                "V2",
-                object(),
-            )
-        ]
+        return [Bad(v, TypeError) for v in NOT_RESULTS]
     if name == "axes":
         values = [(), (0, 0), (0, -4), (4,), (-5,), (0, 1, 2, 3), (2**63,), (-(2**100), 1)]
         return [Bad(v, ValueError) for v in values] + [

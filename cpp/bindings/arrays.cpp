@@ -75,7 +75,7 @@ bool is_native(char byteorder) {
 const char* advice(PyObject* descr, bool swapped) {
     if (swapped) return "; make it native: x.astype(x.dtype.newbyteorder('='))";
     switch (descr_proxy(descr)->kind) {
-        case 'O': return "; convert it: x.astype(float)";
+        case 'O':
         case 'S':
         case 'U':
         case 'T': return "; convert it: x.astype(float)";
@@ -93,6 +93,8 @@ const char* advice(PyObject* descr, bool swapped) {
     const auto words = py::reinterpret_steal<py::object>(PyObject_Str(descr));
     std::string shown = words ? words.cast<std::string>() : "?";
     PyErr_Clear();
+    if (descr_proxy(descr)->kind == 'U') shown += " (str)";
+    if (descr_proxy(descr)->kind == 'S') shown += " (bytes)";
     constexpr std::size_t kLongest = 80;
     if (shown.size() > kLongest) shown = shown.substr(0, kLongest) + "...";
     fail_type(name, "has dtype " + shown + ", which cannot be pooled" +

@@ -244,6 +244,7 @@ Request read_request(PyObject* const* args) {
     const ArgName x_name{info.name, info.x_name};
     Request request;
     request.spec.function = info.name;
+    request.spec.kernel_name = info.kernel_name;
     request.x = as_array(args[kArgX], x_name);
     const AxisRequest axes = parse_axis_request(args, info, proxy(request.x.ptr())->nd);
     request.spec.n_axes = axes.n;

@@ -30,10 +30,16 @@ template <class Out, class A>
     }
 }
 
-// -0 becomes +0 and every NaN the canonical quiet one.
+// Every NaN becomes the canonical quiet one.
+template <class A>
+[[gnu::always_inline]] inline A canonical(A x) {
+    return x == x ? x : static_cast<A>(__builtin_nan(""));
+}
+
+// And -0 becomes +0.
 template <class A>
 [[gnu::always_inline]] inline A settled(A x) {
-    return x == x ? x + A(0) : static_cast<A>(__builtin_nan(""));
+    return canonical(x + A(0));
 }
 
 [[gnu::always_inline]] inline double divisor_at(const FinishArgs& a, std::int64_t x) {
@@ -68,7 +74,7 @@ void finish_float_mean(const FinishArgs& args) {
         const A divisor = static_cast<A>(a.divisor);
         const auto each = [&](std::int64_t x, std::int64_t stride) {
             const A mean = (load<A>(a.src + x * wide) + A(0)) / divisor;
-            store(a.dst + x * stride, convert<Out>(settled(mean)));
+            store(a.dst + x * stride, convert<Out>(canonical(mean)));
         };
         if (a.dst_stride == sizeof(Out)) {
             for (std::int64_t x = 0; x < a.n; ++x) each(x, sizeof(Out));
@@ -80,7 +86,7 @@ void finish_float_mean(const FinishArgs& args) {
     for (std::int64_t x = 0; x < a.n; ++x) {
         const double divisor = a.aux ? counted_divisor(a, x) : divisor_at(a, x);
         const A sum = load<A>(a.src + x * wide) + A(0);
-        store(a.dst + x * a.dst_stride, convert<Out>(settled(divided(sum, divisor))));
+        store(a.dst + x * a.dst_stride, convert<Out>(canonical(divided(sum, divisor))));
     }
 }
 
@@ -133,7 +139,7 @@ void finish_int_mean_exact(const FinishArgs& args) {
         Int128 sum = exact_sum<A, Int128>(a, x);
         if constexpr (kFloatResult<Out>) {
             const double mean = static_cast<double>(sum) / static_cast<double>(divisor);
-            store(a.dst + x * a.dst_stride, convert<Out>(settled(mean)));
+            store(a.dst + x * a.dst_stride, convert<Out>(mean));
         } else {
             if (divisor < 0) {
                 divisor = -divisor;
@@ -251,12 +257,17 @@ void finish_sum(const FinishArgs& args) {
     const FinishArgs a = args;
     constexpr std::int64_t wide = sizeof(A);
     for_results<Out>(a, [&](std::int64_t x, std::int64_t stride) {
-        A sum = load<A>(a.src + x * wide);
         if constexpr (kIsFloat<A>) {
-            sum = settled(sum);
+            A sum = settled(load<A>(a.src + x * wide));
             if (a.aux && all_nan(a, x)) sum = static_cast<A>(__builtin_nan(""));
+            store(a.dst + x * stride, convert<Out>(sum));
+        } else if constexpr (kFloatResult<Out>) {
+            const auto sum = a.aux ? static_cast<double>(exact_sum<A, Int128>(a, x))
+                                   : static_cast<double>(load<A>(a.src + x * wide));
+            store(a.dst + x * stride, convert<Out>(sum));
+        } else {
+            store(a.dst + x * stride, convert<Out>(load<A>(a.src + x * wide)));
         }
-        store(a.dst + x * stride, convert<Out>(sum));
     });
 }
 
@@ -280,15 +291,23 @@ void finish_order(const FinishArgs& args) {
     });
 }
 
+// Keys beyond those of the infinities are the identity of a window without elements.
+template <std::uint16_t Infinity>
 void finish_keys(const FinishArgs& args) {
     const FinishArgs a = args;
+    constexpr auto high = static_cast<std::int16_t>(Infinity);
+    constexpr auto low = static_cast<std::int16_t>(-high - 1);
+    const auto each = [&](std::int64_t x, std::int64_t stride) {
+        auto key = load<std::int16_t>(a.src + 2 * x);
+        key = key < low ? low : key;
+        key = key > high ? high : key;
+        store(a.dst + x * stride, key_of(static_cast<std::uint16_t>(key)));
+    };
     if (a.dst_stride == 2) {
-        for (std::int64_t x = 0; x < a.n; ++x)
-            store(a.dst + x * 2, key_of(load<std::uint16_t>(a.src + 2 * x)));
-        return;
+        for (std::int64_t x = 0; x < a.n; ++x) each(x, 2);
+    } else {
+        for (std::int64_t x = 0; x < a.n; ++x) each(x, a.dst_stride);
     }
-    for (std::int64_t x = 0; x < a.n; ++x)
-        store(a.dst + x * a.dst_stride, key_of(load<std::uint16_t>(a.src + 2 * x)));
 }
 
 }  // namespace

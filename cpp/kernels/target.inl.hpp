@@ -123,8 +123,8 @@ constexpr void add_packs(KernelTable& t) {
     constexpr int key = static_cast<int>(Work::kI16);
     t.pack[at(Change::kKey)][at(DType::kFloat16)][key] = pack_keys<0x7c00>;
     t.pack[at(Change::kKey)][at(DType::kBFloat16)][key] = pack_keys<0x7f80>;
-    t.finish[at(Finish::kOrderKey)][key][at(DType::kFloat16)] = finish_keys;
-    t.finish[at(Finish::kOrderKey)][key][at(DType::kBFloat16)] = finish_keys;
+    t.finish[at(Finish::kOrderKey)][key][at(DType::kFloat16)] = finish_keys<0x7c00>;
+    t.finish[at(Finish::kOrderKey)][key][at(DType::kBFloat16)] = finish_keys<0x7f80>;
     add_integer_packs<DType::kBool, std::int32_t>(t);
     add_integer_packs<DType::kInt8, std::int32_t>(t);
     add_integer_packs<DType::kUInt8, std::int32_t>(t);

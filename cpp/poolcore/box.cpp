@@ -57,53 +57,81 @@ Field field_on_output(const Schedule& s, const Box& box) {
     return f;
 }
 
-// Pools the box in one pass, stage after stage.
-Field pool_box(const Schedule& s, const StageContext& c, const Pass& pass, const Box& box,
-               bool may_read_x, bool to_output, double divisor) {
+// How the main pass may touch the caller's arrays.
+struct Access {
+    bool read_x;
+    bool write_result;
+    double divisor;  // of means written at once, otherwise 0
+};
+
+// The field that the first stage reads, and what the stages have to know of it.
+struct Start {
+    Field field;
+    Range ranges[kNumPhysical];
+    Range columns;  // of kW that the windows need, the padding and a filled-up tail included
+    bool tail;
+    bool direct;  // the field is x itself
+};
+
+Start start_of(const Schedule& s, const StageContext& c, const Pass& pass, const Box& box,
+               bool may_read_x) {
     const Source source = source_of(s, box);
     const AxisGeometry& lanes = s.axis[kW].geometry;
     const bool across = s.inner.n > 1;
-    Range ranges[kNumPhysical];
+    Start start;
     for (int x = 0; x < kNumPhysical; ++x)
-        ranges[x] = clipped(s.axis[x].geometry, box.windows[x]);
-    Range columns = across ? ranges[kW] : whole(lanes, box.windows[kW]);
+        start.ranges[x] = clipped(s.axis[x].geometry, box.windows[x]);
+    Range& columns = start.columns;
+    columns = across ? start.ranges[kW] : whole(lanes, box.windows[kW]);
     const std::int64_t end = columns.hi;
-    const bool tail = !across && fills_up(lanes, box.windows[kW]);
-    const bool lanes_first = s.lanes_first();
-    const bool direct = may_read_x && (!lanes_first || (columns.lo == ranges[kW].lo &&
-                                                        columns.hi == ranges[kW].hi));
-    if (tail && !(direct && lanes_first)) columns.hi = columns.lo + (columns.size() + 7) / 8 * 8;
-
-    Field field;
-    if (direct) {
-        field = field_on_source(source, box, ranges);
-    } else {
-        ranges[kW] = columns;
-        field = make_field(c, box.planes, ranges, box.inner);
-        pack_field(c, pass, source, field);
-        fill_identity(c, field, end, columns.hi);
-        field.identity_tail = tail;
+    start.tail = !across && fills_up(lanes, box.windows[kW]);
+    const bool inside =
+        columns.lo == start.ranges[kW].lo && columns.hi == start.ranges[kW].hi;
+    start.direct = may_read_x && (!s.lanes_first() || inside);
+    if (start.tail && !(start.direct && s.lanes_first()))
+        columns.hi = columns.lo + (columns.size() + 7) / 8 * 8;
+    if (start.direct) {
+        start.field = field_on_source(source, box, start.ranges);
+        return start;
     }
+    start.ranges[kW] = columns;
+    start.field = make_field(c, box.planes, start.ranges, box.inner);
+    pack_field(c, pass, source, start.field);
+    fill_identity(c, start.field, end, columns.hi);
+    start.field.identity_tail = start.tail;
+    return start;
+}
+
+// Pools the box in one pass, stage after stage.
+Field pool_box(const Schedule& s, const StageContext& c, const Pass& pass, const Box& box,
+               const Access& access) {
+    Start start = start_of(s, c, pass, box, access.read_x);
+    const Range& columns = start.columns;
+    Range* ranges = start.ranges;
+    Field field = start.field;
     for (int i = 0; i < s.n_stages; ++i) {
         const int axis = s.order[i];
         const AxisGeometry& g = s.axis[axis].geometry;
         const bool together = i == s.together;
+        const bool margins = i == 0 && start.direct && s.inner.n == 1 && !s.lanes_first();
         ranges[axis] = box.windows[axis];
         if (together) {
             ++i;
             ranges[s.order[i]] = box.windows[s.order[i]];
         }
         const bool last = i + 1 == s.n_stages;
-        if (i == 0 && direct && !across && !lanes_first && !last &&
+        if (margins && !last &&
             (columns.lo != ranges[kW].lo || columns.hi != ranges[kW].hi)) {
             field = with_margins(c, field, ranges, columns, g, axis);
-            field.identity_tail = tail;
+            field.identity_tail = start.tail;
             continue;
         }
-        const Field to = last && to_output ? field_on_output(s, box)
-                                           : make_field(c, box.planes, ranges, box.inner);
+        const Field to = last && access.write_result
+                             ? field_on_output(s, box)
+                             : make_field(c, box.planes, ranges, box.inner);
         if (together) {
-            pool_together(c, s.axis[kB].geometry, lanes, field, to, divisor);
+            pool_together(c, s.axis[kB].geometry, s.axis[kW].geometry, field, to,
+                          access.divisor);
         } else {
             pool_axis(c, g, axis, field, to);
         }
@@ -114,17 +142,9 @@ Field pool_box(const Schedule& s, const StageContext& c, const Pass& pass, const
     return field;
 }
 
-// How the main pass may touch the caller's arrays.
-struct Access {
-    bool read_x;
-    bool write_result;
-    double divisor;  // of means written at once, otherwise 0
-};
-
 Field pool_pass(const Schedule& s, const StageContext& c, const Pass& pass, const Box& box,
                 const Access& access) {
-    if (!s.huge)
-        return pool_box(s, c, pass, box, access.read_x, access.write_result, access.divisor);
+    if (!s.huge) return pool_box(s, c, pass, box, access);
     const Field to = access.write_result ? field_on_output(s, box)
                                          : make_field(c, 1, box.windows, box.inner);
     pool_huge_window(s, c, pass, box, to);
@@ -164,10 +184,9 @@ bool split_at_edges(const Schedule& s, const KernelTable& kernels, const Box& bo
     return true;
 }
 
-}  // namespace
-
-void run_box(const Schedule& s, const KernelTable& kernels, const Box& box, Scratch& scratch) {
-    if (split_at_edges(s, kernels, box, scratch)) return;
+// The box in one piece.
+void pool_whole_box(const Schedule& s, const KernelTable& kernels, const Box& box,
+                    Scratch& scratch) {
     const std::int64_t mark = scratch.mark();
     if (s.has_keys && pool_keys(s, kernels, box, scratch)) return;
     scratch.release(mark);
@@ -190,6 +209,14 @@ void run_box(const Schedule& s, const KernelTable& kernels, const Box& box, Scra
     finish_box(s, c, s.finish, box, values, s.has_aux ? &aux : nullptr);
     if (s.with_index()) finish_indices(s, box, values);
     scratch.release(mark);
+}
+
+}  // namespace
+
+void run_box(const Schedule& s, const KernelTable& kernels, const Box& box, Scratch& scratch) {
+    if (split_at_edges(s, kernels, box, scratch)) return;
+    pool_whole_box(s, kernels, box, scratch);
+    if (s.finish == Finish::kMean && s.plan->empty_windows) finish_empty_windows(s, box);
 }
 
 }  // namespace poolcore

@@ -25,10 +25,15 @@ struct Pass {
     bool* special = nullptr;  // kKey: set when x holds a value without a key
 };
 
+// Leaves a task that is no longer wanted.
+struct Stopped {};
+
+// Throws Stopped, or PoolError(kMemory).
 void run_box(const Schedule& s, const KernelTable& kernels, const Box& box, Scratch& scratch);
 
 // Part of run_box for windows that do not fit the scratch: pools the one window of the box into
-// `to`, in pieces of the same tree. Throws PoolError(kMemory) if pieces pile up beyond scratch.
+// `to`, in pieces of the same tree. Throws PoolError(kMemory) if pieces pile up beyond scratch,
+// Stopped between pieces when the job is to stop.
 void pool_huge_window(const Schedule& s, const StageContext& c, const Pass& pass, const Box& box,
                       const Field& to);
 

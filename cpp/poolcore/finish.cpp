@@ -1,5 +1,6 @@
 #include "poolcore/finish.hpp"
 
+#include <cmath>
 #include <cstring>
 
 namespace poolcore {
@@ -66,7 +67,8 @@ Divisors box_divisors(const Schedule& s, const Box& box, Scratch& scratch) {
     return d;
 }
 
-constexpr double kExactCounts = 9007199254740992.0;  // 2^53
+constexpr double kExactCounts = 9007199254740992.0;  // 2^53: whole numbers a double holds
+constexpr double kFloatCounts = 16777216.0;          // 2^24: a float
 
 // Sets the divisor of windows that start at (a, b, w) of the box; a table where they differ or
 // are too many for an exact integer.
@@ -158,6 +160,15 @@ struct Finisher {
     }
 };
 
+// The element of `size` bytes with these bits.
+void store_low_bytes(std::byte* dst, std::uint64_t bits, std::size_t size) {
+    const auto narrow = static_cast<std::uint16_t>(bits);
+    const auto word = static_cast<std::uint32_t>(bits);
+    if (size == 2) std::memcpy(dst, &narrow, 2);
+    if (size == 4) std::memcpy(dst, &word, 4);
+    if (size == 8) std::memcpy(dst, &bits, 8);
+}
+
 template <class Int>
 std::int64_t index_at(const std::byte* p) {
     Int i;
@@ -179,8 +190,50 @@ std::int64_t first_index(const Schedule& s, const std::int64_t window[kNumPhysic
 
 }  // namespace
 
-double common_divisor(const Schedule& s, const Box& box) {
-    if (s.plan->spec.has_divisor) return static_cast<double>(s.plan->spec.divisor);
+namespace {
+
+// The canonical NaN of a float type.
+std::uint64_t nan_bits(DType t) {
+    switch (t) {
+        case DType::kFloat16: return 0x7e00;
+        case DType::kBFloat16: return 0x7fc0;
+        case DType::kFloat32: return 0x7fc00000;
+        default: return 0x7ff8000000000000;
+    }
+}
+
+void fill_windows(const Schedule& s, const Box& box, const Range windows[kNumPhysical]) {
+    const std::uint64_t nan = nan_bits(s.plan->out_dtype);
+    const std::size_t size = item_size(s.plan->out_dtype);
+    const std::int64_t plane_stride = s.n_batch > 0 ? s.batch[s.n_batch - 1].out_stride : 0;
+    for (std::int64_t p = 0; p < box.planes; ++p)
+        for (std::int64_t a = windows[kA].lo; a < windows[kA].hi; ++a)
+            for (std::int64_t b = windows[kB].lo; b < windows[kB].hi; ++b)
+                for (std::int64_t w = windows[kW].lo; w < windows[kW].hi; ++w)
+                    for (std::int64_t i = 0; i < box.inner; ++i) {
+                        std::byte* dst = box.out + p * plane_stride + a * s.axis[kA].out_stride +
+                                         b * s.axis[kB].out_stride + w * s.axis[kW].out_stride +
+                                         i * s.inner.out_stride;
+                        store_low_bytes(dst, nan, size);
+                    }
+}
+
+}  // namespace
+
+void finish_empty_windows(const Schedule& s, const Box& box) {
+    for (int x = 0; x < kNumPhysical; ++x) {
+        Range windows[kNumPhysical] = {box.windows[kA], box.windows[kB], box.windows[kW]};
+        for (std::int64_t o = box.windows[x].lo; o < box.windows[x].hi; ++o) {
+            if (s.axis[x].geometry.taps(o).count() > 0) continue;
+            windows[x] = {o, o + 1};
+            fill_windows(s, box, windows);
+        }
+    }
+}
+
+namespace {
+
+double shared_count(const Schedule& s, const Box& box) {
     double product = 1;
     for (int x = 0; x < kNumPhysical; ++x) {
         const AxisGeometry& g = s.axis[x].geometry;
@@ -193,6 +246,16 @@ double common_divisor(const Schedule& s, const Box& box) {
         product *= count;
     }
     return product;
+}
+
+}  // namespace
+
+double common_divisor(const Schedule& s, const Box& box) {
+    const PoolSpec& spec = s.plan->spec;
+    const double d =
+        spec.has_divisor ? static_cast<double>(spec.divisor) : shared_count(s, box);
+    const double limit = s.work == Work::kF32 ? kFloatCounts : kExactCounts;
+    return std::fabs(d) <= limit ? d : 0;
 }
 
 void finish_box(const Schedule& s, const StageContext& c, Finish finish, const Box& box,

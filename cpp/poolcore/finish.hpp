@@ -10,8 +10,12 @@ namespace poolcore {
 void finish_box(const Schedule& s, const StageContext& c, Finish finish, const Box& box,
                 const Field& values, const Field* aux);
 
-// The divisor all windows of the box have in common, 0 if they differ.
+// The divisor all windows of the box have in common; 0 if they differ, or if the accumulator's
+// type does not hold it.
 double common_divisor(const Schedule& s, const Box& box);
+
+// Windows of the box without a tap inside the input have no mean: they become NaN.
+void finish_empty_windows(const Schedule& s, const Box& box);
 
 // Indices to int64; a window where nothing beat the padding gets the place of its first element.
 void finish_indices(const Schedule& s, const Box& box, const Field& values);

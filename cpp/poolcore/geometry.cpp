@@ -40,12 +40,20 @@ void require_padding(const AxisNames& names, std::int64_t pad, std::int64_t effe
              std::to_string(effective));
 }
 
+// "max_pool2d: kernel_size[1]=3", and the dilation where there is one.
+std::string window_text(const AxisNames& names, std::int64_t kernel, std::int64_t dilation) {
+    std::string text = argument(names, names.kernel, kernel);
+    if (dilation == 1) return text;
+    text += " with dilation";
+    if (names.index >= 0) text += "[" + std::to_string(names.index) + "]";
+    return text + "=" + std::to_string(dilation);
+}
+
 std::int64_t checked_effective(const AxisParams& p, const AxisNames& names) {
     std::int64_t reach = 0;
     if (__builtin_mul_overflow(p.dilation, p.kernel - 1, &reach) ||
         __builtin_add_overflow(reach, 1, &reach))
-        fail(argument(names, "kernel_size", p.kernel) + " with dilation " +
-             std::to_string(p.dilation) + " spans more than 2**63-1 elements");
+        fail(window_text(names, p.kernel, p.dilation) + " spans more than 2**63-1 elements");
     return reach;
 }
 
@@ -68,7 +76,7 @@ std::int64_t explicit_out(const AxisGeometry& g, bool ceil_mode, const AxisNames
         (__builtin_mul_overflow(out - 1, g.stride, &last_start) || last_start >= g.in + g.pad_lo))
         --out;
     if (out < 1)
-        fail(argument(names, "kernel_size", g.kernel) + " has the effective length " +
+        fail(window_text(names, g.kernel, g.dilation) + " has the effective length " +
              std::to_string(g.effective()) + ", more than the padded length " +
              std::to_string(g.in + g.pad_lo + g.pad_hi) + " of axis " +
              std::to_string(names.axis));
@@ -79,7 +87,7 @@ void set_same_padding(AxisGeometry& g, bool extra_low, const AxisNames& names) {
     g.out = ceil_div(g.in, g.stride);
     std::int64_t end = 0;  // (out-1)*stride < in, so only the sum can overflow
     if (__builtin_add_overflow((g.out - 1) * g.stride, g.effective(), &end))
-        fail(argument(names, "kernel_size", g.kernel) + " spans more than 2**63-1 elements");
+        fail(window_text(names, g.kernel, g.dilation) + " spans more than 2**63-1 elements");
     const std::int64_t total = std::max<std::int64_t>(end - g.in, 0);
     (extra_low ? g.pad_hi : g.pad_lo) = total / 2;
     (extra_low ? g.pad_lo : g.pad_hi) = total - total / 2;
@@ -104,7 +112,7 @@ TapRange AxisGeometry::interior() const {
 
 AxisGeometry make_axis_geometry(std::int64_t in, const AxisParams& params, PadMode mode,
                                 bool ceil_mode, const AxisNames& names) {
-    require_positive(names, "kernel_size", params.kernel);
+    require_positive(names, names.kernel, params.kernel);
     require_positive(names, "stride", params.stride);
     require_positive(names, "dilation", params.dilation);
     if (in < 1)

@@ -53,6 +53,7 @@ struct AxisNames {
     const char* function;
     int index;
     std::int64_t axis;
+    const char* kernel = "kernel_size";  // what the function calls it
 };
 
 // Checks the parameters and computes the output length.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "poolcore/box.hpp"
+#include "poolcore/threads.hpp"
 
 namespace poolcore {
 namespace {
@@ -14,7 +15,7 @@ constexpr std::int64_t kRowTaps = 4;
 
 std::int64_t largest_power_below(std::int64_t k) {
     std::int64_t p = 1;
-    while (2 * p < k) p *= 2;
+    while (p < k - p) p *= 2;  // 2 * p could overflow
     return p;
 }
 
@@ -67,6 +68,7 @@ class Window {
     // Pools the axes of stages 0..stage; `to` has one place along each of them and all real taps
     // of its piece along the others.
     void piece(int stage, const Range taps[kNumPhysical], const Field& to) {
+        if (stop_requested()) throw Stopped{};
         const int axis = s_.order[stage];
         const std::int64_t mark = c_.scratch->mark();
         if (taps[axis].size() > leaf(stage)) {

@@ -1,5 +1,8 @@
 #include "poolcore/nan_scan.hpp"
 
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 
@@ -8,24 +11,84 @@
 namespace poolcore {
 namespace {
 
+// Elements between two looks for a stop, and in one task.
+constexpr std::int64_t kBlock = 64 * 1024;
+
 template <class U>
-std::int64_t first_nan(const std::byte* p, std::int64_t n, std::int64_t stride, U exponent) {
-    constexpr U magnitude = static_cast<U>(static_cast<U>(~U(0)) >> 1);
-    for (std::int64_t i = 0; i < n; ++i) {
-        U bits;
-        std::memcpy(&bits, p + i * stride, sizeof bits);
-        if ((bits & magnitude) > exponent) return i;
-    }
-    return -1;
+U bits_at(const std::byte* p) {
+    U bits;
+    std::memcpy(&bits, p, sizeof bits);
+    return bits;
 }
 
-std::int64_t first_nan_in_line(DType t, const std::byte* p, std::int64_t n, std::int64_t stride) {
-    switch (t) {
-        case DType::kFloat16: return first_nan<std::uint16_t>(p, n, stride, 0x7c00u);
-        case DType::kBFloat16: return first_nan<std::uint16_t>(p, n, stride, 0x7f80u);
-        case DType::kFloat32: return first_nan<std::uint32_t>(p, n, stride, 0x7f800000u);
-        default: return first_nan<std::uint64_t>(p, n, stride, 0x7ff0000000000000u);
+// A float is NaN when its bits without the sign exceed those of infinity.
+template <class U>
+bool any_nan(const std::byte* p, std::int64_t n, std::int64_t stride, U infinity) {
+    constexpr U magnitude = static_cast<U>(static_cast<U>(~U(0)) >> 1);
+    U found = 0;
+    if (stride == static_cast<std::int64_t>(sizeof(U))) {
+        for (std::int64_t i = 0; i < n; ++i) {
+            const U bits = bits_at<U>(p + i * static_cast<std::int64_t>(sizeof(U)));
+            found = static_cast<U>(found | ((bits & magnitude) > infinity ? 1 : 0));
+        }
+    } else {
+        for (std::int64_t i = 0; i < n; ++i)
+            found = static_cast<U>(
+                found | ((bits_at<U>(p + i * stride) & magnitude) > infinity ? 1 : 0));
     }
+    return found != 0;
+}
+
+bool any_nan(DType t, const std::byte* p, std::int64_t n, std::int64_t stride) {
+    switch (t) {
+        case DType::kFloat16: return any_nan<std::uint16_t>(p, n, stride, 0x7c00u);
+        case DType::kBFloat16: return any_nan<std::uint16_t>(p, n, stride, 0x7f80u);
+        case DType::kFloat32: return any_nan<std::uint32_t>(p, n, stride, 0x7f800000u);
+        default: return any_nan<std::uint64_t>(p, n, stride, 0x7ff0000000000000u);
+    }
+}
+
+// The array as lines of its nearest axis. Order does not matter to "is there any".
+struct Lines {
+    const StridedView* in;
+    int along;           // the axis of the lines
+    std::int64_t lines;  // how many
+    std::int64_t per_task;
+    std::int64_t blocks;  // tasks that one line is cut into
+    std::atomic<bool> found{false};
+
+    std::int64_t n() const { return in->shape[along]; }
+
+    const std::byte* line(std::int64_t number) const {
+        const std::byte* p = in->data;
+        for (int i = in->rank - 1; i >= 0; --i) {
+            if (i == along) continue;
+            p += number % in->shape[i] * in->strides[i];
+            number /= in->shape[i];
+        }
+        return p;
+    }
+};
+
+void scan_task(void* context, std::int64_t task, int) {
+    Lines& l = *static_cast<Lines*>(context);
+    const std::int64_t stride = l.in->strides[l.along];
+    const std::int64_t lo = task % l.blocks * kBlock;
+    const std::int64_t n = l.blocks == 1 ? l.n() : std::min(kBlock, l.n() - lo);
+    const std::int64_t first = task / l.blocks * l.per_task;
+    const std::int64_t last = std::min(first + l.per_task, l.lines);
+    for (std::int64_t i = first; i < last && !l.found.load(std::memory_order_relaxed); ++i)
+        if (any_nan(l.in->dtype, l.line(i) + lo * stride, n, stride))
+            l.found.store(true, std::memory_order_relaxed);
+}
+
+int nearest_axis(const StridedView& in) {
+    int best = in.rank - 1;
+    for (int i = in.rank - 1; i >= 0; --i) {
+        if (in.shape[i] == 1) continue;
+        if (in.shape[best] == 1 || std::abs(in.strides[i]) < std::abs(in.strides[best])) best = i;
+    }
+    return best;
 }
 
 [[noreturn]] void refuse(const PoolPlan& plan, const std::int64_t* position) {
@@ -36,20 +99,24 @@ std::int64_t first_nan_in_line(DType t, const std::byte* p, std::int64_t n, std:
                                            "], and nan_policy='raise' refuses it");
 }
 
-}  // namespace
+struct Search {
+    const PoolPlan& plan;
+    const StridedView& in;
+};
 
-void refuse_nan(const PoolPlan& plan, const StridedView& in) {
-    for (int i = 0; i < in.rank; ++i)
-        if (in.shape[i] == 0) return;
+// In row-major order, for the message.
+void find_first(void* context, std::int64_t, int) {
+    const Search& s = *static_cast<const Search*>(context);
+    const StridedView& in = s.in;
     std::int64_t position[kMaxRank] = {};
     const int last = in.rank - 1;
     const std::byte* line = in.data;
-    while (true) {
-        const std::int64_t found =
-            first_nan_in_line(in.dtype, line, in.shape[last], in.strides[last]);
-        if (found >= 0) {
-            position[last] = found;
-            refuse(plan, position);
+    while (!stop_requested()) {
+        for (std::int64_t i = 0; i < in.shape[last]; ++i) {
+            if (i % kBlock == 0 && stop_requested()) return;
+            if (!any_nan(in.dtype, line + i * in.strides[last], 1, in.strides[last])) continue;
+            position[last] = i;
+            refuse(s.plan, position);
         }
         int axis = last - 1;
         for (; axis >= 0; --axis) {
@@ -60,6 +127,32 @@ void refuse_nan(const PoolPlan& plan, const StridedView& in) {
         }
         if (axis < 0) return;
     }
+}
+
+}  // namespace
+
+bool refuse_nan(const PoolPlan& plan, const StridedView& in, const ParallelJob& how) {
+    Lines lines;
+    lines.in = &in;
+    lines.along = nearest_axis(in);
+    lines.lines = 1;
+    for (int i = 0; i < in.rank; ++i) {
+        if (in.shape[i] == 0) return true;
+        if (i != lines.along) lines.lines *= in.shape[i];
+    }
+    lines.per_task = std::max<std::int64_t>(1, kBlock / lines.n());
+    lines.blocks = (lines.n() + kBlock - 1) / kBlock;
+    ParallelJob job = how;
+    job.function = scan_task;
+    job.context = &lines;
+    job.n_tasks = (lines.lines + lines.per_task - 1) / lines.per_task * lines.blocks;
+    if (!parallel_for(job)) return false;
+    if (!lines.found.load(std::memory_order_relaxed)) return true;
+    Search search{plan, in};
+    job.function = find_first;
+    job.context = &search;
+    job.n_tasks = 1;
+    return parallel_for(job);
 }
 
 }  // namespace poolcore

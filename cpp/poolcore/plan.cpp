@@ -43,17 +43,24 @@ bool has_empty_window(const AxisGeometry& g) {
     return false;
 }
 
-void check_mean(const PoolSpec& spec, const PoolPlan& plan) {
-    if (!is_mean(spec)) return;
-    if (spec.has_divisor && spec.divisor == 0)
-        fail(spec, ErrorKind::kValue, "divisor_override=0 must not be zero");
-    if (is_float(plan.out_dtype)) return;
-    for (int i = 0; i < spec.n_axes; ++i)
-        if (has_empty_window(plan.geometry[i]))
+void check_divisor(const PoolSpec& spec) {
+    if (!spec.has_divisor) return;
+    const std::string text = "divisor_override=" + std::to_string(spec.divisor);
+    if (spec.divisor == 0) fail(spec, ErrorKind::kValue, text + " must not be zero");
+    if (!is_mean(spec)) fail(spec, ErrorKind::kValue, text + " is for averages only");
+}
+
+// A window without elements has no mean: NaN, where the result can hold one.
+void check_empty_windows(const PoolSpec& spec, PoolPlan& plan) {
+    for (int i = 0; i < spec.n_axes; ++i) {
+        if (!has_empty_window(plan.geometry[i])) continue;
+        plan.empty_windows = true;
+        if (is_mean(spec) && !is_float(plan.out_dtype))
             fail(spec, ErrorKind::kValue,
                  "a window along axis " + std::to_string(spec.axes[i]) +
                      " covers no element of x, so its mean does not exist in dtype=" +
                      name(plan.out_dtype) + "; use a float dtype or less padding");
+    }
 }
 
 void set_shapes(PoolPlan& plan, const StridedView& in) {
@@ -62,7 +69,7 @@ void set_shapes(PoolPlan& plan, const StridedView& in) {
     for (int i = 0; i < in.rank; ++i) plan.in_shape[i] = plan.out_shape[i] = in.shape[i];
     for (int i = 0; i < spec.n_axes; ++i) {
         const int axis = spec.axes[i];
-        const AxisNames names{spec.function, spec.arg_index[i], axis};
+        const AxisNames names{spec.function, spec.arg_index[i], axis, spec.kernel_name};
         plan.geometry[i] = make_axis_geometry(in.shape[axis], spec.params[i], spec.pad_mode,
                                               spec.ceil_mode, names);
         plan.out_shape[axis] = plan.geometry[i].out;
@@ -91,8 +98,9 @@ PoolPlan make_plan(const PoolSpec& spec, const StridedView& in) {
     plan.out_dtype = choose_out_dtype(spec, in.dtype);
     if (spec.return_indices && !is_order(spec))
         fail(spec, ErrorKind::kValue, "return_indices is for max and min only");
+    check_divisor(spec);
     set_shapes(plan, in);
-    check_mean(spec, plan);
+    check_empty_windows(spec, plan);
     plan.out_elements = count_elements(spec, plan);
     return plan;
 }

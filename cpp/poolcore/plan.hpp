@@ -14,6 +14,7 @@ namespace poolcore {
 // What a caller asked for. `axes` are array axes in ascending order; params[i] belongs to axes[i].
 struct PoolSpec {
     const char* function = "pool";
+    const char* kernel_name = "kernel_size";
     Op op = Op::kMax;
     int n_axes = 0;
     int axes[kMaxPooledAxes] = {0, 0, 0};
@@ -42,6 +43,7 @@ struct PoolPlan {
     std::int64_t out_shape[kMaxRank];
     AxisGeometry geometry[kMaxPooledAxes];
     std::int64_t out_elements = 0;
+    bool empty_windows = false;  // some window may have no tap inside the input
 };
 
 // Throws PoolError: kValue for values, kType for dtypes that the operation does not take.

@@ -57,7 +57,11 @@ void run_task(void* context, std::int64_t task, int) {
     static thread_local Scratch scratch;
     const Job& job = *static_cast<const Job*>(context);
     scratch.reserve(job.schedule.scratch_bytes);
-    run_box(job.schedule, job.kernels, box_of_task(job.schedule, task), scratch);
+    try {
+        run_box(job.schedule, job.kernels, box_of_task(job.schedule, task), scratch);
+    } catch (const Stopped&) {
+        return;  // parallel_for knows
+    }
 }
 
 // Below so many bytes in and out, waking another thread costs more than it saves.
@@ -77,18 +81,18 @@ int useful_threads(const PoolPlan& plan, const RunControl& control) {
 RunStatus run(const PoolPlan& plan, const StridedView& in, const MutableView& out,
               const MutableView* indices, const RunControl& control) {
     const int threads = useful_threads(plan, control);
-    if (plan.spec.nan_policy == NanPolicy::kRaise && is_float(plan.in_dtype))
-        refuse_nan(plan, in);
-    if (plan.out_elements == 0) return RunStatus::kDone;
-    const Schedule schedule = make_schedule(plan, in, out, indices, threads);
-    Job job{schedule, kernels()};
     ParallelJob parallel;
-    parallel.function = run_task;
-    parallel.context = &job;
-    parallel.n_tasks = schedule.n_tasks;
     parallel.threads = threads;
     parallel.poll = control.poll;
     parallel.poll_context = control.poll_context;
+    if (plan.spec.nan_policy == NanPolicy::kRaise && is_float(plan.in_dtype))
+        if (!refuse_nan(plan, in, parallel)) return RunStatus::kCancelled;
+    if (plan.out_elements == 0) return RunStatus::kDone;
+    const Schedule schedule = make_schedule(plan, in, out, indices, threads);
+    Job job{schedule, kernels()};
+    parallel.function = run_task;
+    parallel.context = &job;
+    parallel.n_tasks = schedule.n_tasks;
     return parallel_for(parallel) ? RunStatus::kDone : RunStatus::kCancelled;
 }
 

@@ -88,8 +88,19 @@ struct Schedule {
 // Scratch one worker may use; with it a call stays under 1 MiB a thread.
 inline constexpr std::int64_t kScratchLimit = 512 * 1024;
 
+// Products of sizes that stay comparable however absurd: beyond kMany is kMany.
+inline constexpr std::int64_t kMany = std::int64_t(1) << 40;
+inline std::int64_t times(std::int64_t a, std::int64_t b) {
+    std::int64_t r = 0;
+    return __builtin_mul_overflow(a, b, &r) || r > kMany ? kMany : r;
+}
+
 Schedule make_schedule(const PoolPlan& plan, const StridedView& in, const MutableView& out,
                        const MutableView* indices, int threads);
+
+// Parts of make_schedule: sets the box, counts the tasks.
+void choose_box(Schedule& s, int threads);
+void count_tasks(Schedule& s);
 
 // The first stage reads x itself: no element is out of place and no lane hangs over an edge.
 bool reads_x(const Schedule& s);

@@ -48,7 +48,7 @@ static_assert(kMaxThreads < 0x7fff && kMaxThreads < static_cast<int>(kInsideMask
 struct Job {
     const ParallelJob& what;
     std::fenv_t float_environment{};
-    std::atomic<bool> failed{false};
+    std::atomic<bool> failed{false};  // or stopped: what is still running need not finish
     std::exception_ptr error;
 };
 
@@ -73,8 +73,6 @@ struct Pool {
 
 constinit Pool pool;
 constinit std::atomic<int> thread_setting{0};  // 0: not read yet
-thread_local constinit bool inside_task = false;
-
 // Asks the caller's `poll` no more often than the interval.
 class Poller {
    public:
@@ -101,27 +99,41 @@ class Poller {
     bool stopped_ = false;
 };
 
-// Marks this thread as inside a task, so that a nested parallel_for runs inline.
+// What the task that this thread runs can ask; also tells a nested parallel_for to run inline.
+struct CurrentTask {
+    Poller* poller;                   // the caller's, null on workers
+    const std::atomic<bool>* failed;  // null for jobs that run inline
+};
+thread_local constinit const CurrentTask* current_task = nullptr;
+
 class TaskScope {
    public:
-    TaskScope() : outer_(inside_task) { inside_task = true; }
-    ~TaskScope() { inside_task = outer_; }
+    TaskScope(Poller* poller, const std::atomic<bool>* failed)
+        : task_{poller, failed}, outer_(current_task) {
+        current_task = &task_;
+    }
+    ~TaskScope() { current_task = outer_; }
     TaskScope(const TaskScope&) = delete;
     TaskScope& operator=(const TaskScope&) = delete;
 
    private:
-    bool outer_;
+    CurrentTask task_;
+    const CurrentTask* outer_;
 };
 
 void drop_remaining_tasks(const Job& job) {
     pool.next_task.store(static_cast<std::uint64_t>(job.what.n_tasks), std::memory_order_relaxed);
 }
 
+void stop(Job& job) {
+    job.failed.store(true, std::memory_order_relaxed);
+    drop_remaining_tasks(job);
+}
+
 // Inside a catch block: keeps the first exception and stops the rest.
 void record_failure(Job& job) noexcept {
-    if (!job.failed.exchange(true, std::memory_order_relaxed)) {
+    if (!job.failed.exchange(true, std::memory_order_relaxed))
         job.error = std::current_exception();
-    }
     drop_remaining_tasks(job);
 }
 
@@ -134,7 +146,7 @@ void take_tasks(Job& job, int worker, Poller* poller) noexcept {
             const auto task = pool.next_task.fetch_add(1, std::memory_order_relaxed);
             if (task >= n_tasks) return;
             what.function(what.context, static_cast<std::int64_t>(task), worker);
-            if (poller != nullptr && poller->wants_stop()) return drop_remaining_tasks(job);
+            if (poller != nullptr && poller->wants_stop()) return stop(job);
         }
     } catch (...) {
         record_failure(job);
@@ -154,6 +166,7 @@ void join_job() noexcept {
     Job& job = *pool.job;
     // The caller's rounding mode and treatment of subnormals: the same bits on every thread.
     std::fesetenv(&job.float_environment);
+    const TaskScope scope(nullptr, &job.failed);
     take_tasks(job, static_cast<int>((state & kSeatMask) / kOneSeat), nullptr);
     // The job may be gone right after this.
     const auto before = pool.state.fetch_sub(1, std::memory_order_acq_rel);
@@ -175,7 +188,6 @@ std::uint32_t wait_for_bell(std::uint32_t seen) noexcept {
 }
 
 void* worker_main(void*) noexcept {
-    inside_task = true;  // for good: whatever a worker runs is a task
 #if defined(__linux__)
     pthread_setname_np(pthread_self(), "poolcore");
 #endif
@@ -293,7 +305,7 @@ void wait_for_workers(Job& job, Poller& poller) noexcept {
         if ((state & kInsideMask) == 0) return;
         sleep_on(pool.state, state, poller.patience());
         try {
-            if (poller.wants_stop()) drop_remaining_tasks(job);
+            if (poller.wants_stop()) stop(job);
         } catch (...) {
             record_failure(job);
         }
@@ -311,7 +323,7 @@ bool run_with_workers(const ParallelJob& what, int helpers) {
     pool.state.store(static_cast<std::uint32_t>(helpers) * kOneSeat, std::memory_order_release);
     ring_bell(helpers);
     {
-        const TaskScope scope;
+        const TaskScope scope(&poller, &job.failed);
         take_tasks(job, 0, &poller);
         wait_for_workers(job, poller);
     }
@@ -326,8 +338,8 @@ bool run_with_workers(const ParallelJob& what, int helpers) {
 }
 
 bool run_inline(const ParallelJob& job) {
-    const TaskScope scope;
     Poller poller(job);
+    const TaskScope scope(&poller, nullptr);
     for (std::int64_t task = 0; task < job.n_tasks; ++task) {
         job.function(job.context, task, 0);
         if (poller.wants_stop()) return false;
@@ -370,12 +382,19 @@ void set_num_threads(int n) {
 
 bool parallel_for(const ParallelJob& job) {
     const auto threads = std::min<std::int64_t>({job.threads, job.n_tasks, kMaxThreads});
-    if (threads <= 1 || inside_task) return run_inline(job);
+    if (threads <= 1 || current_task != nullptr) return run_inline(job);
     if (pool.busy.exchange(true, std::memory_order_acquire)) return run_inline(job);
     const int helpers = ensure_workers(static_cast<int>(threads) - 1);
     if (helpers > 0) return run_with_workers(job, helpers);
     pool.busy.store(false, std::memory_order_release);
     return run_inline(job);
+}
+
+bool stop_requested() {
+    const CurrentTask* task = current_task;
+    if (task == nullptr) return false;
+    if (task->failed != nullptr && task->failed->load(std::memory_order_relaxed)) return true;
+    return task->poller != nullptr && task->poller->wants_stop();
 }
 
 }  // namespace poolcore

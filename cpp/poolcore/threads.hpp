@@ -33,4 +33,9 @@ struct ParallelJob {
 // when no thread can be started. Safe to call from many threads at once.
 bool parallel_for(const ParallelJob& job);
 
+// Inside a task that takes long: true when its job is to stop, because poll says so or another
+// task failed. The task then returns early; what it leaves behind is nobody's result. On the
+// caller's thread this is where poll is asked, no more often than between tasks.
+bool stop_requested();
+
 }  // namespace poolcore

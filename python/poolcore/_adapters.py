@@ -40,9 +40,8 @@ def as_array(x: Any, _: None, function: str, argument: str) -> npt.NDArray[Any]:
             array = np.from_dlpack(x)
         else:
             array = np.asarray(x)
-    except MemoryError:
-        raise
-    except Exception as error:
+    except (TypeError, ValueError, AttributeError, BufferError) as error:
+        # NumPy's and the protocols' own complaints; any other error is the provider's to explain.
         kind = ValueError if isinstance(error, ValueError) else TypeError
         message = f"{name} ({type(x).__name__}) cannot be read as an array: {error}"
         raise kind(message) from error

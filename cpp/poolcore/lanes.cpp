@@ -1,0 +1,158 @@
+// The axis along the lanes: windows on lines of contiguous elements.
+#include "poolcore/moves.hpp"
+
+namespace poolcore {
+namespace {
+
+// Lines of contiguous elements and the windows on each.
+struct Lanes {
+    Ends ends;
+    Loop lines[3];  // innermost first
+    std::int64_t windows;
+    std::int64_t kernel, stride, dilation;
+    bool done = false;
+
+    std::int64_t span() const { return (windows - 1) * stride + (kernel - 1) * dilation + 1; }
+    std::int64_t count() const { return lines[0].n * lines[1].n * lines[2].n; }
+};
+
+LoopNest line_loops(const StageContext& c, const Lanes& l, std::int64_t run) {
+    LoopNest nest(run, c.element());
+    for (const Loop& loop : l.lines) nest.add(loop);
+    return nest;
+}
+
+// A nest whose run is never merged with the lines: for kernels that read more than they write.
+LoopNest separate_lines(const Lanes& l) {
+    LoopNest nest(1, 0);
+    for (const Loop& loop : l.lines) nest.add(loop);
+    return nest;
+}
+
+// New scratch lines of `n` elements, set as the result of `l`; returns what comes next from them.
+Lanes into_scratch(const StageContext& c, Lanes& l, std::int64_t n) {
+    Lanes next = l;
+    const std::int64_t bytes = l.count() * n * c.element();
+    std::byte* values = c.scratch->take(bytes);
+    std::byte* index = c.with_index() ? c.scratch->take(bytes) : nullptr;
+    std::int64_t pitch = n * c.element();
+    for (int i = 0; i < 3; ++i) {
+        l.lines[i].to = next.lines[i].from = pitch;
+        pitch *= l.lines[i].n;
+    }
+    l.ends.to = values;
+    l.ends.to_index = index;
+    next.ends.from = values;
+    next.ends.from_index = index;
+    return next;
+}
+
+// Windows that tile their lines, or have a line each, tile the run of all lines.
+void merge_lines(const StageContext& c, Lanes& l) {
+    for (int i = 0; i < 3; ++i) {
+        Loop& line = l.lines[i];
+        if (line.n == 1) continue;
+        const std::int64_t pitch = line.from / c.element();
+        if (pitch < 1 || line.from % c.element() || line.to != l.windows * c.element()) return;
+        if (l.windows != 1 && l.stride * l.windows != pitch) return;
+        if (l.windows == 1) l.stride = pitch;
+        l.windows *= line.n;
+        line = {1, 0, 0};
+    }
+}
+
+// Even windows at even strides: neighbours are combined two by two, half as much is left.
+Lanes halve(const StageContext& c, Lanes l) {
+    const std::int64_t n = ((l.windows - 1) * l.stride + l.kernel) / 2;
+    const bool last = l.kernel == 2 && l.stride == 2;
+    Lanes next = l;
+    if (!last) next = into_scratch(c, l, n);
+    call_slide(c, separate_lines(l), l.ends, {n, 2, 2});
+    next.kernel /= 2;
+    next.stride /= 2;
+    next.done = last;
+    return next;
+}
+
+// One window of an odd number of taps: pairs, and the last tap as it is.
+Lanes halve_odd(const StageContext& c, Lanes l) {
+    Lanes next = into_scratch(c, l, (l.kernel + 1) / 2);
+    call_slide(c, separate_lines(l), l.ends, {l.kernel / 2, 2, 2});
+    const std::int64_t from = (l.kernel - 1) * c.element();
+    const std::int64_t to = l.kernel / 2 * c.element();
+    call_rows(c, line_loops(c, l, 1),
+              {moved(l.ends.from, from), moved(l.ends.from_index, from), moved(l.ends.to, to),
+               moved(l.ends.to_index, to)},
+              {0, 1, 0, 1});
+    next.kernel = (l.kernel + 1) / 2;
+    return next;
+}
+
+// Windows at stride 1.
+void slide_one(const StageContext& c, Lanes l, bool doubling) {
+    if (!doubling) {
+        LoopNest nest = separate_lines(l);
+        LoopNest lines(l.windows, c.element());
+        for (int i = 0; i < nest.size(); ++i) lines.add(nest.loop(i));
+        call_rows(c, lines, l.ends, {l.dilation * c.element(), l.kernel, 0, l.kernel});
+        return;
+    }
+    const std::int64_t span = l.span();
+    Lanes copy = l;
+    copy.windows = span;
+    Lanes next = into_scratch(c, copy, span);
+    call_rows(c, line_loops(c, copy, span), copy.ends, {0, 1, 0, 1});
+    const Run run{copy.ends.to, copy.ends.to_index, l.count() * span, l.dilation};
+    const Doubled d = double_run(c, run, l.kernel);
+    next.ends.from = d.from;
+    next.ends.from_index = d.from_index;
+    call_rows(c, line_loops(c, next, l.windows), next.ends, d.taps);
+}
+
+void pool_lanes(const StageContext& c, Lanes l) {
+    merge_lines(c, l);
+    while (!l.done && l.dilation == 1) {
+        if (l.windows == 1) l.stride = l.kernel;  // it moves nowhere
+        if (l.kernel % 2 == 0 && l.stride % 2 == 0) {
+            l = halve(c, l);
+        } else if (l.windows == 1 && l.kernel > 3) {
+            l = halve_odd(c, l);
+        } else {
+            break;
+        }
+    }
+    if (l.done) return;
+    AxisGeometry g;
+    g.kernel = l.kernel;
+    g.dilation = l.dilation;
+    const bool doubling = uses_doubling(g) && l.windows > 1;
+    if (l.stride == 1 || l.windows == 1) return slide_one(c, l, doubling);
+    if (l.kernel == 1 || (l.stride == 2 && l.kernel == 3 && l.dilation == 1))
+        return call_slide(c, separate_lines(l), l.ends, {l.windows, l.kernel, l.stride});
+    Lanes each = l;  // every position a window, then those asked for
+    each.stride = 1;
+    each.windows = (l.windows - 1) * l.stride + 1;
+    const Lanes next = into_scratch(c, each, each.windows);
+    slide_one(c, each, doubling);
+    call_slide(c, separate_lines(next), next.ends, {l.windows, 1, l.stride});
+}
+
+}  // namespace
+
+void pool_along(const StageContext& c, const AxisGeometry& g, const Field& from, const Field& to) {
+    const std::int64_t mark = c.scratch->mark();
+    const std::int64_t column = (g.start(to.origin[kW]) - from.origin[kW]) * c.element();
+    Lanes l;
+    l.ends = {moved(from.values, column), moved(from.index, column), to.values, to.index};
+    l.lines[0] = {to.extent[kB], from.stride[kB], to.stride[kB]};
+    l.lines[1] = {to.extent[kA], from.stride[kA], to.stride[kA]};
+    l.lines[2] = {to.planes, from.plane_stride, to.plane_stride};
+    l.windows = to.extent[kW];
+    l.kernel = from.identity_tail ? from.extent[kW] : g.kernel;
+    l.stride = g.stride;
+    l.dilation = g.dilation;
+    pool_lanes(c, l);
+    c.scratch->release(mark);
+}
+
+}  // namespace poolcore

@@ -1,0 +1,105 @@
+#include "poolcore/moves.hpp"
+
+namespace poolcore {
+
+void call_rows(const StageContext& c, const LoopNest& nest, const Ends& ends, const Taps& taps) {
+    const RowsKernel kernel =
+        c.kernels->rows[static_cast<int>(c.combine)][static_cast<int>(c.work)];
+    nest.outer([&](std::int64_t from, std::int64_t to) {
+        RowsArgs a;
+        a.src = moved(ends.from, from);
+        a.dst = moved(ends.to, to);
+        a.src_index = moved(ends.from_index, from);
+        a.dst_index = moved(ends.to_index, to);
+        a.n0 = nest.loop(1).n;
+        a.n1 = nest.loop(0).n;
+        a.n = nest.run();
+        a.src_stride0 = nest.loop(1).from;
+        a.src_stride1 = nest.loop(0).from;
+        a.dst_stride0 = nest.loop(1).to;
+        a.dst_stride1 = nest.loop(0).to;
+        a.tap_stride = taps.stride;
+        a.taps = taps.all;
+        a.first = taps.first;
+        a.last = taps.last;
+        kernel(a);
+    });
+}
+
+void call_slide(const StageContext& c, const LoopNest& nest, const Ends& ends,
+                const LineWindows& windows) {
+    const SlideKernel kernel =
+        c.kernels->slide[static_cast<int>(c.combine)][static_cast<int>(c.work)];
+    nest.outer([&](std::int64_t from, std::int64_t to) {
+        SlideArgs a;
+        a.src = moved(ends.from, from);
+        a.dst = moved(ends.to, to);
+        a.src_index = moved(ends.from_index, from);
+        a.dst_index = moved(ends.to_index, to);
+        a.n0 = nest.loop(1).n;
+        a.n1 = nest.loop(0).n;
+        a.n = windows.n;
+        a.src_stride0 = nest.loop(1).from;
+        a.src_stride1 = nest.loop(0).from;
+        a.dst_stride0 = nest.loop(1).to;
+        a.dst_stride1 = nest.loop(0).to;
+        a.taps = windows.taps;
+        a.stride = windows.stride;
+        kernel(a);
+    });
+}
+
+void combine_runs(const StageContext& c, const Ends& ends, std::int64_t n, std::int64_t tap_bytes,
+                  std::int64_t taps) {
+    call_rows(c, LoopNest(n, c.element()), ends, {tap_bytes, taps, 0, taps});
+}
+
+namespace {
+
+// Every position of the run becomes the combination of itself and the one `reach` further on.
+void double_once(const StageContext& c, const Run& run, std::int64_t reach) {
+    combine_runs(c, {run.values, run.index, run.values, run.index}, run.elements - reach,
+                 reach * c.element(), 2);
+}
+
+// Orders: two pieces of the largest power of two may overlap.
+Doubled double_order(const StageContext& c, Run run, std::int64_t k) {
+    std::int64_t covered = 1;
+    for (; 2 * covered <= k; covered *= 2) {
+        double_once(c, run, covered * run.unit);
+        run.elements -= covered * run.unit;
+    }
+    const std::int64_t taps = covered == k ? 1 : 2;
+    return {run.values, run.index, {(k - covered) * run.unit * c.element(), taps, 0, taps}};
+}
+
+// Sums: one piece for every set bit of k, the largest first in the window, joined from the last
+// one backwards: the canonical tree.
+Doubled double_sum(const StageContext& c, Run run, std::int64_t k) {
+    const std::int64_t results = run.elements - (k - 1) * run.unit;
+    std::byte* rest = nullptr;
+    for (std::int64_t piece = 1;; piece *= 2) {
+        const std::int64_t before = k & ~(2 * piece - 1);
+        std::byte* at = run.values + before * run.unit * c.element();
+        if ((k & piece) && before == 0) {
+            if (!rest) return {at, nullptr, {0, 1, 0, 1}};
+            return {at, nullptr, {rest - at, 2, 0, 2}};
+        }
+        if ((k & piece) && !rest) {
+            rest = c.scratch->take(results * c.element());
+            combine_runs(c, {at, nullptr, rest, nullptr}, results, 0, 1);
+        } else if (k & piece) {
+            combine_runs(c, {at, nullptr, rest, nullptr}, results, rest - at, 2);
+        }
+        double_once(c, run, piece * run.unit);
+        run.elements -= piece * run.unit;
+    }
+}
+
+}  // namespace
+
+Doubled double_run(const StageContext& c, const Run& run, std::int64_t k) {
+    return c.combine == Combine::kSum ? double_sum(c, run, k) : double_order(c, run, k);
+}
+
+}  // namespace poolcore

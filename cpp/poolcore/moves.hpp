@@ -1,0 +1,109 @@
+// What the stages are made of: loops around the kernels, and doubling. Part of stages.
+#pragma once
+
+#include "poolcore/stages.hpp"
+
+namespace poolcore {
+
+// One loop around a kernel: how often, and how far source and result move, in bytes.
+struct Loop {
+    std::int64_t n;
+    std::int64_t from;
+    std::int64_t to;
+};
+
+// Loops from the innermost outwards, neighbours that run on into each other merged.
+class LoopNest {
+   public:
+    // `run` contiguous elements of `element` bytes are the innermost of all.
+    LoopNest(std::int64_t run, std::int64_t element) : run_(run), element_(element) {}
+
+    void add(Loop loop) {
+        if (loop.n == 1) return;
+        if (size_ == 0 && loop.from == run_ * element_ && loop.to == loop.from) {
+            run_ *= loop.n;
+            return;
+        }
+        if (size_ > 0) {
+            Loop& inner = loops_[size_ - 1];
+            if (loop.from == inner.n * inner.from && loop.to == inner.n * inner.to) {
+                inner.n *= loop.n;
+                return;
+            }
+        }
+        loops_[size_++] = loop;
+    }
+
+    std::int64_t run() const { return run_; }
+    int size() const { return size_; }
+    Loop loop(int i) const { return i < size_ ? loops_[i] : Loop{1, 0, 0}; }
+
+    // Calls body(from_offset, to_offset) for every turn of the loops beyond the two innermost.
+    template <class Body>
+    void outer(const Body& body) const {
+        const Loop third = loop(2), fourth = loop(3);
+        for (std::int64_t i = 0; i < fourth.n; ++i)
+            for (std::int64_t j = 0; j < third.n; ++j)
+                body(i * fourth.from + j * third.from, i * fourth.to + j * third.to);
+    }
+
+   private:
+    Loop loops_[5];
+    int size_ = 0;
+    std::int64_t run_;
+    std::int64_t element_;
+};
+
+// Where taps come from and results go; index pointers are null without indices.
+struct Ends {
+    const std::byte* from;
+    const std::byte* from_index;
+    std::byte* to;
+    std::byte* to_index;
+};
+
+inline const std::byte* moved(const std::byte* p, std::int64_t by) { return p ? p + by : nullptr; }
+inline std::byte* moved(std::byte* p, std::int64_t by) { return p ? p + by : nullptr; }
+
+struct Taps {
+    std::int64_t stride;  // bytes
+    std::int64_t all, first, last;
+};
+
+// Combines the taps of every window of the nest.
+void call_rows(const StageContext& c, const LoopNest& nest, const Ends& ends, const Taps& taps);
+
+// `n` windows of `taps` neighbours, `stride` elements apart, on every line of the nest.
+struct LineWindows {
+    std::int64_t n;
+    std::int64_t taps;
+    std::int64_t stride;
+};
+void call_slide(const StageContext& c, const LoopNest& nest, const Ends& ends,
+                const LineWindows& windows);
+
+// What is left to do after doubling: one last combination, per position of the run.
+struct Doubled {
+    const std::byte* from;
+    const std::byte* from_index;
+    Taps taps;
+};
+
+struct Run {
+    std::byte* values;
+    std::byte* index;
+    std::int64_t elements;
+    std::int64_t unit;  // elements between neighbouring taps
+};
+
+// Combines, in place, what windows of k taps need; a run in scratch, which it spoils.
+Doubled double_run(const StageContext& c, const Run& run, std::int64_t k);
+
+// Taps `tap_bytes` apart, `n` windows side by side.
+void combine_runs(const StageContext& c, const Ends& ends, std::int64_t n, std::int64_t tap_bytes,
+                  std::int64_t taps);
+
+// pool_axis for the axis along the lanes.
+void pool_along(const StageContext& c, const AxisGeometry& g, const Field& from, const Field& to);
+
+}  // namespace poolcore

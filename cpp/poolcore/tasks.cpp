@@ -1,0 +1,165 @@
+// How much of the work one task takes: the largest box whose scratch fits.
+#include <algorithm>
+
+#include "poolcore/schedule.hpp"
+#include "poolcore/scratch.hpp"
+#include "poolcore/stages.hpp"
+
+namespace poolcore {
+namespace {
+
+// Positions [start of the first window, end of the last) of `windows` windows, padding included.
+std::int64_t reach(const AxisGeometry& g, std::int64_t windows) {
+    return std::min(kMany, times(windows - 1, g.stride) + std::min(kMany, g.effective()));
+}
+
+std::int64_t clipped_reach(const AxisGeometry& g, std::int64_t windows) {
+    return std::min(g.in, reach(g, windows));
+}
+
+bool lanes_pooled(const Schedule& s, int axis) { return axis == kW && s.inner.n == 1; }
+
+// Scratch that a box needs at most, counted as box.cpp and stages.cpp take it.
+std::int64_t box_scratch(const Schedule& s, const BoxShape& box) {
+    const std::int64_t size = s.element() * (s.with_index() ? 2 : 1);
+    std::int64_t extent[kNumPhysical];
+    for (int x = 0; x < kNumPhysical; ++x)
+        extent[x] = lanes_pooled(s, x) ? reach(s.axis[x].geometry, box.out[x]) + 8
+                                       : clipped_reach(s.axis[x].geometry, box.out[x]);
+    const auto bytes = [&] {
+        const std::int64_t plane =
+            times(times(extent[kA], extent[kB]), times(extent[kW], box.inner));
+        return times(times(plane, box.planes), size) + 4 * kScratchSlack;
+    };
+    std::int64_t total = reads_x(s) ? 0 : bytes();
+    std::int64_t temporary = 0;
+    for (int i = 0; i < s.n_stages; ++i) {
+        const int x = s.order[i];
+        const AxisGeometry& g = s.axis[x].geometry;
+        if (i == s.together) {
+            extent[kB] = box.out[kB];
+            extent[kW] = box.out[kW];
+            total = std::min(kMany, total + bytes());
+            ++i;
+            continue;
+        }
+        if (lanes_pooled(s, x)) {
+            temporary = std::max(temporary, times(3, bytes()));
+        } else if (uses_doubling(g) && box.out[x] > 1) {
+            extent[x] = reach(g, box.out[x]);
+            temporary = std::max(temporary, times(2, bytes()));
+        }
+        extent[x] = box.out[x];
+        total = std::min(kMany, total + bytes());
+    }
+    for (const std::int64_t out : box.out)  // the counts of taps that finish.cpp divides by
+        total = std::min(kMany, total + 2 * Scratch::footprint(times(8, out)));
+    return std::min(kMany, total + temporary + 64 * kScratchSlack);
+}
+
+bool fits(const Schedule& s, const BoxShape& box, std::int64_t limit) {
+    return box_scratch(s, box) * (s.has_aux ? 2 : 1) <= limit;
+}
+
+// The most windows along one measure of the box, by doubling, that fit.
+void grow(const Schedule& s, BoxShape& box, std::int64_t& side, std::int64_t most,
+          std::int64_t limit, std::int64_t elements) {
+    while (side < most) {
+        const std::int64_t before = side;
+        side = std::min(most, side * 2);
+        std::int64_t made = times(box.planes, box.inner);
+        for (const std::int64_t out : box.out) made = times(made, out);
+        if (!fits(s, box, limit) || made > elements) {
+            side = before;
+            return;
+        }
+    }
+}
+
+// Source elements read per element needed: windows that overlap at the seams of boxes cost twice.
+double waste(const Schedule& s, const BoxShape& box) {
+    double factor = 1;
+    for (int x = 0; x < kNumPhysical; ++x) {
+        const AxisGeometry& g = s.axis[x].geometry;
+        const double useful = static_cast<double>(box.out[x]) * static_cast<double>(g.stride);
+        const double held = static_cast<double>(clipped_reach(g, box.out[x]));
+        factor *= std::max(1.0, held / useful);
+    }
+    return factor;
+}
+
+// The largest box around `width` windows of kW.
+BoxShape box_of_width(const Schedule& s, std::int64_t width, std::int64_t limit,
+                      std::int64_t elements) {
+    BoxShape box;
+    box.inner = s.inner.n;
+    box.out[kW] = width;
+    while (!fits(s, box, limit) && box.inner > 64) box.inner = (box.inner + 1) / 2;
+    grow(s, box, box.out[kB], s.axis[kB].geometry.out, limit, elements);
+    grow(s, box, box.out[kA], s.axis[kA].geometry.out, limit, elements);
+    return box;
+}
+
+std::int64_t even_share(std::int64_t all, std::int64_t at_most) {
+    const std::int64_t parts = (all + at_most - 1) / at_most;
+    return (all + parts - 1) / parts;
+}
+
+std::int64_t parts(std::int64_t all, std::int64_t share) { return (all + share - 1) / share; }
+
+std::int64_t outputs_per_task(const Schedule& s, int threads) {
+    constexpr std::int64_t kSmall = 4096;
+    constexpr std::int64_t kLarge = 256 * 1024;
+    const std::int64_t share = s.plan->out_elements / (4 * static_cast<std::int64_t>(threads));
+    return std::clamp(share, kSmall, kLarge);
+}
+
+}  // namespace
+
+void choose_box(Schedule& s, int threads) {
+    const std::int64_t planes = s.n_batch > 0 ? s.batch[s.n_batch - 1].n : 1;
+    const std::int64_t elements = outputs_per_task(s, threads);
+    constexpr std::int64_t kComfortable = kScratchLimit / 4;
+    std::int64_t width = s.axis[kW].geometry.out;
+    BoxShape best;
+    double least = 0;
+    for (;; width = (width + 1) / 2) {
+        for (const std::int64_t limit : {kComfortable, kScratchLimit}) {
+            BoxShape box = box_of_width(s, width, limit, elements);
+            if (!fits(s, box, limit)) continue;
+            const double cost = waste(s, box);
+            if (least == 0 || cost < 0.8 * least) {
+                least = cost;
+                best = box;
+            }
+        }
+        if (width <= 1 || (least > 0 && width <= 32)) break;
+    }
+    s.huge = least == 0;
+    if (s.huge) best = BoxShape{1, {1, 1, 1}, std::min<std::int64_t>(s.inner.n, 64)};
+    if (!s.huge && best.out[kA] == s.axis[kA].geometry.out &&
+        best.out[kB] == s.axis[kB].geometry.out && best.out[kW] == s.axis[kW].geometry.out &&
+        best.inner == s.inner.n)
+        grow(s, best, best.planes, planes, kComfortable, elements);
+    s.box = best;
+}
+
+void count_tasks(Schedule& s) {
+    s.n_tasks = 1;
+    for (int x = 0; x < kNumPhysical; ++x) {
+        const std::int64_t out = s.axis[x].geometry.out;
+        s.box.out[x] = even_share(out, s.box.out[x]);
+        s.n_boxes[x] = parts(out, s.box.out[x]);
+        s.n_tasks *= s.n_boxes[x];
+    }
+    s.inner_boxes = parts(s.inner.n, s.box.inner);
+    s.n_tasks *= s.inner_boxes;
+    for (int i = 0; i < s.n_batch; ++i)
+        s.n_tasks *= i == s.n_batch - 1 ? parts(s.batch[i].n, s.box.planes) : s.batch[i].n;
+    s.plane_boxes = s.n_batch > 0 ? parts(s.batch[s.n_batch - 1].n, s.box.planes) : 1;
+    s.scratch_bytes = s.huge ? kScratchLimit
+                             : std::min(2 * kScratchLimit,
+                                        box_scratch(s, s.box) * (s.has_aux ? 2 : 1));
+}
+
+}  // namespace poolcore
