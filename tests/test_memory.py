@@ -47,8 +47,9 @@ LAYOUTS = {
     'every second': lambda x: x[:, :, :, ::2],
     'overlapping': lambda x: np.lib.stride_tricks.as_strided(
         x, x.shape, (x.strides[0], x.strides[1], x.strides[2] // 2, x.strides[3])),
-    'misaligned': lambda x: x.reshape(-1).view(np.uint8)[1:1 - x.itemsize or None].view(x.dtype)[:-1]
-        [:x.size // 2].reshape(x.shape[0], x.shape[1], x.shape[2] // 2, x.shape[3]),
+    'misaligned': lambda x: x.reshape(-1).view(np.uint8)
+        [1:1 - x.itemsize or None].view(x.dtype)[:-1][:x.size // 2]
+        .reshape(x.shape[0], x.shape[1], x.shape[2] // 2, x.shape[3]),
 }
 SHAPES = {'large planes': (1, 2), 'many planes': (64, 256)}
 """

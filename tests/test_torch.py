@@ -133,5 +133,8 @@ def test_random_geometries(rng: np.random.Generator) -> None:
             continue
         value, index = function("max", 2)(x, k, s, p, d, ceil, True)
         np.testing.assert_array_equal(value, want[0].numpy())
-        np.testing.assert_array_equal(index, want[1].numpy())
+        # In a window without a tap inside the input PyTorch's index may lie outside the plane.
+        empty = np.isneginf(value)
+        np.testing.assert_array_equal(index[~empty], want[1].numpy()[~empty])
+        assert (index[empty] == -1).all()
         compared += 1

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import inspect
+import runpy
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +31,10 @@ def test_markers_of_a_typed_package() -> None:
     package = files("poolcore")
     assert (package / "py.typed").is_file()
     assert (package / "_core.pyi").is_file()
+
+
+def test_the_calls_that_type_checkers_accept_run() -> None:
+    runpy.run_path(str(Path(__file__).with_name("typed_calls.py")))
 
 
 def test_public_names() -> None:

@@ -126,7 +126,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("input")
     p.add_argument("output")
     p.add_argument("--op", choices=["max", "min", "avg", "sum"], default="max")
-    p.add_argument("--kernel", type=int, nargs="+", required=True, help="one number, or one an axis")
+    p.add_argument("--kernel", type=int, nargs="+", required=True, help="one, or one per axis")
     p.add_argument("--stride", type=int, nargs="+")
     p.add_argument("--padding", default="0", help="a number, valid, same or same_lower")
     p.add_argument("--dilation", type=int, default=1)

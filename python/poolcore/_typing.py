@@ -17,9 +17,7 @@ Indices: TypeAlias = npt.NDArray[np.int64]
 Flag: TypeAlias = bool | np.bool_
 PerAxis: TypeAlias = SupportsIndex | Sequence[SupportsIndex] | npt.NDArray[np.integer[Any]]
 Padding: TypeAlias = (
-    PerAxis
-    | Sequence[tuple[SupportsIndex, SupportsIndex]]
-    | Literal["valid", "same", "same_lower"]
+    PerAxis | Sequence[tuple[SupportsIndex, SupportsIndex]] | Literal["valid", "same", "same_lower"]
 )
 Op: TypeAlias = Literal["max", "min", "sum", "avg"]
 Rounding: TypeAlias = Literal["half_even", "half_up", "floor", "trunc"]

@@ -1,0 +1,42 @@
+"""Calls as users write them, for type checkers: mypy --strict and pyright must accept this file.
+
+Not a test by itself; `.ci/run` checks it. It runs, too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+import poolcore
+
+if TYPE_CHECKING:
+    from typing_extensions import assert_type
+else:  # Python 3.10 has none, and no test needs the package for it
+
+    def assert_type(value: Any, _: Any) -> Any:
+        return value
+
+
+x: npt.NDArray[np.float32] = np.zeros((1, 2, 8, 8), np.float32)
+pixels: npt.NDArray[np.uint8] = np.zeros((8, 8, 3), np.uint8)
+
+assert_type(poolcore.max_pool2d(x, 2), npt.NDArray[np.float32])
+assert_type(poolcore.max_pool2d(x, (3, 3), 2, padding=[1, 1]), npt.NDArray[np.float32])
+assert_type(
+    poolcore.max_pool2d(x, 2, return_indices=True),
+    tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]],
+)
+values, indices = poolcore.min_pool3d(x, 2, return_indices=True, nan_policy="omit")
+poolcore.max_pool1d([[1], [2], [3]], np.int64(2), layout="NWC", threads=2)
+poolcore.max_pool2d(x, 2, padding="same_lower", out=np.empty((1, 2, 4, 4), np.float32))
+poolcore.max_pool2d(x, 2, padding=[(0, 1), (1, 0)], ceil_mode=bool(x.size))
+poolcore.avg_pool2d(pixels, 2, layout="NHWC", dtype=np.uint8, rounding="half_up")
+poolcore.avg_pool2d(x, 3, 2, 1, False, False, None, 1)
+poolcore.sum_pool2d(pixels, 2, layout="NHWC", dtype="uint32")
+anything: npt.NDArray[Any] = poolcore.pool(x, (2, 2), "avg", axes=(2, 3), divisor_override=3)
+poolcore.pool2d([[0.0, 1.0], [2.0, 3.0]], 2, mode="sum")
+with poolcore.num_threads(2):
+    poolcore.set_num_threads(poolcore.get_num_threads())
