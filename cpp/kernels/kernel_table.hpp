@@ -20,9 +20,9 @@ constexpr std::int64_t work_size(Work w) {
 }
 
 // How taps become one value. kArgMax carries an index beside each value, in a signed integer of
-// the value's width.
-enum class Combine : std::uint8_t { kMax, kMin, kSum, kArgMax };
-inline constexpr int kNumCombines = 4;
+// the value's width. kMaxOmit and kMinOmit, of floats only: NaN loses against any number.
+enum class Combine : std::uint8_t { kMax, kMin, kSum, kArgMax, kMaxOmit, kMinOmit };
+inline constexpr int kNumCombines = 6;
 
 // rows: dst[p][q][x] = T over taps of src[p][q][x + j*tap_stride], for p < n0, q < n1, x < n.
 // Only the taps [first, last) of a window of `taps` exist and src points at tap `first`; T is the

@@ -115,6 +115,36 @@ struct MinOp {
     }
 };
 
+// NaN is the identity: any number that arrives replaces it, and it replaces nothing.
+template <class T_, bool Max>
+struct OmitOp {
+    using T = T_;
+    static constexpr bool kTree = false;
+    static constexpr bool kRowsFirst = false;
+    static constexpr T identity() { return static_cast<T>(__builtin_nan("")); }
+    template <class V>
+    [[gnu::always_inline]] static V combine(V acc, V x) {
+#if defined(__AVX512F__)
+        if constexpr (sizeof(V) == 64 && sizeof(T) == 4) {
+            const __m512 a = (__m512)acc, b = (__m512)x;
+            const __mmask16 number = _mm512_cmp_ps_mask(a, a, _CMP_ORD_Q);
+            return (V)(Max ? _mm512_mask_max_ps(b, number, b, a)
+                           : _mm512_mask_min_ps(b, number, b, a));
+        } else if constexpr (sizeof(V) == 64) {
+            const __m512d a = (__m512d)acc, b = (__m512d)x;
+            const __mmask8 number = _mm512_cmp_pd_mask(a, a, _CMP_ORD_Q);
+            return (V)(Max ? _mm512_mask_max_pd(b, number, b, a)
+                           : _mm512_mask_min_pd(b, number, b, a));
+        }
+#endif
+        if constexpr (Max) {
+            return ((x > acc) | (acc != acc)) ? x : acc;
+        } else {
+            return ((x < acc) | (acc != acc)) ? x : acc;
+        }
+    }
+};
+
 // Integers wrap, so they are added as unsigned.
 template <class T_>
 struct SumOp {

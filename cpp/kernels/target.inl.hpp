@@ -60,6 +60,17 @@ constexpr void add_order(KernelTable& t) {
 }
 
 template <class T>
+constexpr void add_omit(KernelTable& t) {
+    constexpr int w = work_of<T>();
+    t.rows[at(Combine::kMaxOmit)][w] = rows<OmitOp<T, true>>;
+    t.rows[at(Combine::kMinOmit)][w] = rows<OmitOp<T, false>>;
+    t.slide[at(Combine::kMaxOmit)][w] = slide<OmitOp<T, true>>;
+    t.slide[at(Combine::kMinOmit)][w] = slide<OmitOp<T, false>>;
+    t.window[at(Combine::kMaxOmit)][w] = window<OmitOp<T, true>>;
+    t.window[at(Combine::kMinOmit)][w] = window<OmitOp<T, false>>;
+}
+
+template <class T>
 constexpr void add_sum(KernelTable& t) {
     constexpr int w = work_of<T>();
     t.rows[at(Combine::kSum)][w] = rows<SumOp<T>>;
@@ -229,6 +240,8 @@ constexpr KernelTable make_table() {
     add_order<std::uint64_t>(t);
     add_order<float>(t);
     add_order<double>(t);
+    add_omit<float>(t);
+    add_omit<double>(t);
     add_sum<std::int16_t>(t);
     add_sum<std::uint16_t>(t);
     add_sum<std::int32_t>(t);

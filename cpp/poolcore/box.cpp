@@ -216,7 +216,9 @@ void pool_whole_box(const Schedule& s, const KernelTable& kernels, const Box& bo
 void run_box(const Schedule& s, const KernelTable& kernels, const Box& box, Scratch& scratch) {
     if (split_at_edges(s, kernels, box, scratch)) return;
     pool_whole_box(s, kernels, box, scratch);
-    if (s.finish == Finish::kMean && s.plan->empty_windows) finish_empty_windows(s, box);
+    const bool omit = s.combine == Combine::kMaxOmit || s.combine == Combine::kMinOmit;
+    if (s.plan->empty_windows && (omit || s.finish == Finish::kMean))
+        finish_empty_windows(s, box);
 }
 
 }  // namespace poolcore

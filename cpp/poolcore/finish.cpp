@@ -192,18 +192,21 @@ std::int64_t first_index(const Schedule& s, const std::int64_t window[kNumPhysic
 
 namespace {
 
-// The canonical NaN of a float type.
-std::uint64_t nan_bits(DType t) {
-    switch (t) {
-        case DType::kFloat16: return 0x7e00;
-        case DType::kBFloat16: return 0x7fc0;
-        case DType::kFloat32: return 0x7fc00000;
-        default: return 0x7ff8000000000000;
+// What a window without elements gives, in a float type: a NaN mean, or the least of all values
+// as its maximum. Minima have the sign bit cleared.
+std::uint64_t empty_bits(const Schedule& s) {
+    const bool mean = s.finish == Finish::kMean;
+    const std::uint64_t negative = s.combine == Combine::kMaxOmit ? 1 : 0;
+    switch (s.plan->out_dtype) {
+        case DType::kFloat16: return mean ? 0x7e00 : negative << 15 | 0x7c00;
+        case DType::kBFloat16: return mean ? 0x7fc0 : negative << 15 | 0x7f80;
+        case DType::kFloat32: return mean ? 0x7fc00000 : negative << 31 | 0x7f800000;
+        default: return mean ? 0x7ff8000000000000 : negative << 63 | 0x7ff0000000000000;
     }
 }
 
 void fill_windows(const Schedule& s, const Box& box, const Range windows[kNumPhysical]) {
-    const std::uint64_t nan = nan_bits(s.plan->out_dtype);
+    const std::uint64_t bits = empty_bits(s);
     const std::size_t size = item_size(s.plan->out_dtype);
     const std::int64_t plane_stride = s.n_batch > 0 ? s.batch[s.n_batch - 1].out_stride : 0;
     for (std::int64_t p = 0; p < box.planes; ++p)
@@ -214,7 +217,7 @@ void fill_windows(const Schedule& s, const Box& box, const Range windows[kNumPhy
                         std::byte* dst = box.out + p * plane_stride + a * s.axis[kA].out_stride +
                                          b * s.axis[kB].out_stride + w * s.axis[kW].out_stride +
                                          i * s.inner.out_stride;
-                        store_low_bytes(dst, nan, size);
+                        store_low_bytes(dst, bits, size);
                     }
 }
 

@@ -14,7 +14,8 @@ void finish_box(const Schedule& s, const StageContext& c, Finish finish, const B
 // type does not hold it.
 double common_divisor(const Schedule& s, const Box& box);
 
-// Windows of the box without a tap inside the input have no mean: they become NaN.
+// Windows of the box without a tap inside the input, where stages give something else: means
+// become NaN, maxima that omit NaN -inf, minima +inf.
 void finish_empty_windows(const Schedule& s, const Box& box);
 
 // Indices to int64; a window where nothing beat the padding gets the place of its first element.

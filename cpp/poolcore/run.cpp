@@ -101,7 +101,8 @@ std::string describe(const PoolPlan& plan, const StridedView& in, const MutableV
     const Schedule s = make_schedule(plan, in, out, nullptr, std::max(threads, 1));
     constexpr const char* works[] = {"int8",   "uint8", "int16",  "uint16",  "int32",
                                      "uint32", "int64", "uint64", "float32", "float64"};
-    constexpr const char* combines[] = {"max", "min", "sum", "argmax"};
+    constexpr const char* combines[] = {"max",    "min",      "sum",
+                                        "argmax", "max_omit", "min_omit"};
     constexpr const char* axes[] = {"A", "B", "W"};
     std::string text = std::string("path=") + (s.huge ? "huge" : "box") +
                        " combine=" + combines[static_cast<int>(s.combine)] +

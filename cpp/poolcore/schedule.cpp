@@ -81,12 +81,16 @@ void choose_work(Schedule& s) {
         s.change = spec.op == Op::kMin ? Change::kReverse : Change::kNone;
         s.finish = spec.op == Op::kMin ? Finish::kOrderReverse : Finish::kOrder;
     } else {
-        s.combine = spec.op == Op::kMax ? Combine::kMax : Combine::kMin;
+        const bool omit = floats && spec.nan_policy == NanPolicy::kOmit;
+        s.combine = spec.op == Op::kMax ? (omit ? Combine::kMaxOmit : Combine::kMax)
+                                        : (omit ? Combine::kMinOmit : Combine::kMin);
         s.work = order_work(plan.in_dtype);
         s.has_keys = floats && item_size(plan.in_dtype) == 2 &&
                      spec.nan_policy != NanPolicy::kOmit;
     }
-    if (floats && spec.nan_policy == NanPolicy::kOmit) s.has_aux = true;
+    // Orders without indices have a combination of their own that passes over NaN.
+    const bool counts = s.combine == Combine::kSum || s.with_index();
+    if (floats && counts && spec.nan_policy == NanPolicy::kOmit) s.has_aux = true;
 }
 
 // ---- which axis is which ---------------------------------------------------------------------
