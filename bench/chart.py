@@ -13,7 +13,7 @@ from bench.measure import MINE, MINE_OUT
 from bench.record import CaseRecord, Record, best_peer, geometric_mean, ratio, share
 from bench.report import TORCH, measured, number
 
-BLUE, ORANGE, RED, GREY = "#2f6fbb", "#e08a1e", "#b3261e", "#6b7280"
+BLUE, PALE, ORANGE, RED, GREY = "#2f6fbb", "#a9c6ea", "#e08a1e", "#b3261e", "#6b7280"
 LEFT = 1e-3
 ROW_INCHES = 0.2
 
@@ -37,18 +37,26 @@ def _visible(value: float) -> float:
 
 def _draw_case(axes: Any, height: float, case: CaseRecord) -> None:
     mine, best, torch = share(case), best_peer(case), share(case, TORCH)
-    axes.barh(height, mine - LEFT, left=LEFT, height=0.62, color=BLUE, zorder=2)
+    fresh = share(case, MINE)
+    axes.barh(height, _visible(mine) - LEFT, left=LEFT, height=0.62, color=PALE, zorder=2)
+    axes.barh(height, _visible(fresh) - LEFT, left=LEFT, height=0.62, color=BLUE, zorder=2)
     if best:
         value = share(case, best)
         slower = ratio(case, best) < 1
         axes.plot([_visible(value)], [height], "D", color=RED if slower else ORANGE, ms=5.2,
                   mec="white", mew=0.7, zorder=4)  # fmt: skip
-        text = f"{mine:.0%}   {number(ratio(case, best), 2)}x  {best}"
-        axes.text(1.025, height, text, transform=axes.get_yaxis_transform(), va="center",
-                  fontsize=7.5, color=RED if slower else "black")  # fmt: skip
+        words = f"{number(ratio(case, best), 2)}x", best
+        for place, word, side in zip((1.145, 1.16), words, ("right", "left"), strict=True):
+            _beside(axes, (place, height), word, side, RED if slower else "black")
+    _beside(axes, (1.065, height), f"{mine:.0%}", "right", "black")
     if not math.isnan(torch) and best != TORCH:
         axes.plot([_visible(torch)], [height], "o", color="white", mec="black", ms=4.6, mew=1,
                   zorder=3)  # fmt: skip
+
+
+def _beside(axes: Any, at: tuple[float, float], text: str, side: str, colour: str) -> None:
+    axes.text(*at, text, transform=axes.get_yaxis_transform(), va="center", ha=side,
+              fontsize=7.5, color=colour)  # fmt: skip
 
 
 def _legend(axes: Any) -> None:
@@ -60,12 +68,13 @@ def _legend(axes: Any) -> None:
 
     axes.legend(
         handles=[
-            Patch(color=BLUE, label="poolcore (out=)"),
+            Patch(color=BLUE, label="poolcore"),
+            Patch(color=PALE, label="poolcore with out="),
             mark("D", ORANGE, "white", "best peer"),
             mark("D", RED, "white", "best peer, faster than poolcore"),
             mark("o", "white", "black", "PyTorch NCHW"),
         ],
-        loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4, frameon=False, fontsize=8.5,
+        loc="lower left", bbox_to_anchor=(-0.3, 1.0), ncols=5, frameon=False, fontsize=8.5,
         borderaxespad=1.9, handletextpad=0.4, columnspacing=1.4,
     )  # fmt: skip
 
@@ -112,8 +121,8 @@ def draw(record: Record, path: str) -> None:
     for place, group in headings:
         axes.text(0.003, place, group, transform=axes.get_yaxis_transform(), fontsize=9,
                   weight="bold", va="center", color=GREY)  # fmt: skip
-    axes.text(1.025, 1, "of the roofline, times the best peer's speed", fontsize=8, color=GREY,
-              transform=axes.transAxes, va="bottom")  # fmt: skip
+    axes.text(1.02, 1, "with out=: of the roofline; fresh: times the best peer's speed",
+              fontsize=7.5, color=GREY, transform=axes.transAxes, va="bottom")  # fmt: skip
     title, subtitle = _title(record, cases)
     figure.text(0.02, 1 - 0.32 / height, title, fontsize=13, weight="bold", va="center")
     figure.text(0.02, 1 - 0.56 / height, subtitle, fontsize=9, color=GREY, va="center")

@@ -54,6 +54,7 @@ class Contender:
     part: float = 1.0
     inner_only: bool = False
     rest: float = 0.0
+    first: float = 0.0  # seconds of the first call, if it has been made
     notes: list[str] = field(default_factory=list)
 
 

@@ -21,6 +21,7 @@ from bench.roofline import rooflines
 
 MINE, MINE_OUT, ROOF = "poolcore", "poolcore out=", "roofline"
 ONE_THREAD = "poolcore out= 1 thread"
+LONG = 1.0  # seconds: of a call that lasts longer the first one, which checks the result, counts
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,10 @@ def _peer(name: str, job: Job, expected: Any, result: Result) -> Contender | Non
     """Prepare and check one peer; what it fails at is written down, and never ends the run."""
     try:
         contender = PEERS[name].prepare(job)
-        theirs = contender.read(contender.call())
+        start = time.perf_counter()
+        returned = contender.call()
+        contender.first = time.perf_counter() - start
+        theirs = contender.read(returned)
     except Unsupported as reason:
         result.left_out[name] = str(reason)
         return None
@@ -125,11 +129,13 @@ class _Runner:
     contender: Contender
     batch: int
     rounds: int
+    warm: bool
     samples: list[float] = field(default_factory=list)
 
     def take_turn(self) -> None:
         call = self.contender.call
-        call()
+        if self.warm:
+            call()
         repeats = range(self.batch)
         start = time.perf_counter()
         for _ in repeats:
@@ -148,18 +154,23 @@ class _Runner:
 
 def _runner(contender: Contender, settings: Settings) -> _Runner:
     """Find out how many calls make a sample, and how many samples the time allows."""
+    if contender.first >= LONG:
+        contender.notes.append("one call")
+        return _Runner(contender, 1, 0, False, [contender.first])
+    if contender.first >= 4 * settings.seconds:
+        return _Runner(contender, 1, 1, False)
     times = []
-    while len(times) < 3 and sum(times) < settings.seconds:
+    while len(times) < 3 and sum(times) < settings.seconds / 2:
         start = time.perf_counter()
         contender.call()
         times.append(time.perf_counter() - start)
     once = max(min(times), 1e-8)
     time.sleep(contender.rest)
+    if once >= settings.seconds:
+        return _Runner(contender, 1, 1, False)
     batch = max(1, min(1000, round(settings.sample / once + 0.5)))
-    turn = once * (batch + 1)
-    least = 3 if once < settings.seconds else 1
-    rounds = max(min(least, settings.rounds), min(settings.rounds, int(settings.seconds / turn)))
-    return _Runner(contender, batch, rounds)
+    rounds = max(3, int(settings.seconds / (once * (batch + 1))))
+    return _Runner(contender, batch, min(rounds, settings.rounds), True)
 
 
 def take_turns(

@@ -68,6 +68,7 @@ def make_record(
 ) -> Record:
     """Give a whole run as plain data."""
     versions = {name: peer.version() for name, peer in PEERS.items()}
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0  # before anything is measured
     return {
         "format": FORMAT,
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
@@ -79,6 +80,7 @@ def make_record(
         },
         "poolcore": poolcore.__version__,
         "target": _target(),
+        "load": round(load, 2),
         "settings": dataclasses.asdict(settings),
         "versions": {"NumPy": np.__version__, **{n: versions[n] for n in peers}},
         "missing": [name for name, version in versions.items() if version is None],

@@ -20,6 +20,7 @@ from bench.record import (
 )
 
 TORCH = "PyTorch NCHW"
+BUSY = 0.4  # load for each CPU at which a run deserves a warning
 NUMBER = re.compile(r"[\d.,]+[%~]?|-|inf")
 
 HEADERS = ("case", "poolcore us", "out= us", "GB/s", "of roofline", "best peer", "us", "x",
@@ -52,9 +53,13 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [line(headers), "  ".join("-" * width for width in widths), *map(line, rows)]
 
 
+def _extrapolated(case: CaseRecord) -> bool:
+    notes = case["timings"].get(LOOP, {"notes": []})["notes"]
+    return any(note.startswith("extrapolated") for note in notes)
+
+
 def _row(case: CaseRecord) -> list[str]:
     best = best_peer(case)
-    loop = case["timings"].get(LOOP, {"notes": []})
     return [
         case["name"],
         number(seconds(case, MINE) * 1e6),
@@ -66,7 +71,7 @@ def _row(case: CaseRecord) -> list[str]:
         number(ratio(case, best)) if best else "-",
         number(ratio(case, TORCH)),
         number(ratio(case, "NumPy")),
-        number(ratio(case, LOOP)) + ("~" if loop["notes"] else ""),
+        number(ratio(case, LOOP)) + ("~" if _extrapolated(case) else ""),
     ]
 
 
@@ -81,7 +86,7 @@ def case_table(record: Record) -> Iterator[str]:
     yield from table(HEADERS, [_row(case) for case in cases])
     yield ""
     yield "x: times poolcore's time, both with fresh results. GB/s and roofline: of out=."
-    if any(case["timings"].get(LOOP, {}).get("notes") for case in cases):
+    if any(map(_extrapolated, cases)):
         yield "~: extrapolated from the first part of the windows."
 
 
@@ -164,6 +169,11 @@ def summary(record: Record) -> Iterator[str]:
 def notes(record: Record) -> Iterator[str]:
     """Say who was missing, who was dropped and why, and what the roofline is."""
     yield f"Roofline: {record['roofline']}"
+    if record["load"] > BUSY * record["machine"]["cpus"]:
+        yield (
+            f"Other programs kept the machine busy (load {record['load']} at the start): peers "
+            "whose threads wait by spinning can be slowed down a thousand times"
+        )
     if record["missing"]:
         yield f"Not installed, so not measured: {', '.join(record['missing'])}"
     if record["unasked"]:
