@@ -121,7 +121,7 @@ def draw(record: Record, path: str) -> None:
     for place, group in headings:
         axes.text(0.003, place, group, transform=axes.get_yaxis_transform(), fontsize=9,
                   weight="bold", va="center", color=GREY)  # fmt: skip
-    axes.text(1.02, 1, "with out=: of the roofline; fresh: times the best peer's speed",
+    axes.text(1.02, 1, "of roofline, times the best peer's speed",
               fontsize=7.5, color=GREY, transform=axes.transAxes, va="bottom")  # fmt: skip
     title, subtitle = _title(record, cases)
     figure.text(0.02, 1 - 0.32 / height, title, fontsize=13, weight="bold", va="center")

@@ -1,8 +1,9 @@
 /* The limit: read one buffer and write another, with no arithmetic, on all threads.
  *
  * Threads wait as poolcore's do: they spin a little, then sleep. Slices are taken one by one from
- * a counter, so that a slow core does not hold up the others. For every piece of the output the
- * proportional piece of the input is read; what was read is OR-ed together only to keep the loads.
+ * a counter, so that a slow core does not hold up the others. For every line of the output the
+ * proportional number of lines of the input is read; what was read is OR-ed together only to keep
+ * the loads.
  * One caller at a time. Both buffers start at a multiple of 64 bytes and are counted in lines.
  */
 #include <pthread.h>
@@ -27,7 +28,6 @@ typedef struct {
     Line* out;
     int64_t in_lines, out_lines;
     int64_t slices;      /* taken one by one */
-    int64_t pieces;      /* of a slice: reading and writing alternate between them */
     int32_t threads;     /* the caller included */
     int32_t past_caches; /* write with stores that do not fetch the line first */
 } Pass;
@@ -47,7 +47,21 @@ static double now(void) {
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
 }
 
-static Line read_lines(const Line* p, const Line* end) {
+static inline void store(Line* to, Line value, int past_caches) {
+#if defined(__AVX512F__)
+    if (past_caches) _mm512_stream_si512((__m512i*)to, (__m512i)value);
+    else *to = value;
+#elif defined(__x86_64__)
+    const __m128i part = _mm_set1_epi64x((long long)value[0]);
+    for (int i = 0; past_caches && i < 4; ++i) _mm_stream_si128((__m128i*)to + i, part);
+    if (!past_caches) *to = value;
+#else
+    (void)past_caches;
+    *to = value;
+#endif
+}
+
+static inline Line read_lines(const Line* p, const Line* end) {
     Line a = {0}, b = a, c = a, d = a;
     for (; end - p >= 8; p += 8) {
         a |= p[0] | p[4];
@@ -59,38 +73,51 @@ static Line read_lines(const Line* p, const Line* end) {
     return a | b | c | d;
 }
 
-static void write_lines(Line* p, const Line* end, Line value) {
-    for (; p < end; ++p) *p = value;
+typedef struct {
+    const Line *in, *in_end;
+    Line *out, *out_end;
+} Slice;
+
+/* Reads `ratio` lines for every line it writes, so that loads and stores overlap; then what is
+ * left of either. Two accumulators a step: no chain of dependent instructions is the limit. */
+static inline __attribute__((always_inline)) Line pass_over(Slice s, int ratio, int past_caches) {
+    const Line value = {1, 2, 3, 4, 5, 6, 7, 8};
+    Line a = {0}, b = a;
+    for (; s.in_end - s.in >= 2 * ratio && s.out_end - s.out >= 2; s.in += 2 * ratio, s.out += 2) {
+        for (int i = 0; i < ratio; ++i) {
+            a |= s.in[i];
+            b |= s.in[ratio + i];
+        }
+        store(s.out, value, past_caches);
+        store(s.out + 1, value, past_caches);
+    }
+    for (; s.out < s.out_end; ++s.out) store(s.out, value, past_caches);
+    return a | b | read_lines(s.in, s.in_end);
 }
 
-static void stream_lines(Line* p, const Line* end, Line value) {
-#if defined(__AVX512F__)
-    for (; p < end; ++p) _mm512_stream_si512((__m512i*)p, (__m512i)value);
-#elif defined(__x86_64__)
-    const __m128i part = _mm_set1_epi64x((long long)value[0]);
-    for (; p < end; ++p) {
-        for (int i = 0; i < 4; ++i) _mm_stream_si128((__m128i*)p + i, part);
+static Line take_slice(const Pass* pass, int64_t slice) {
+    const int64_t n = pass->slices;
+    const Slice s = {
+        pass->in + pass->in_lines * slice / n, pass->in + pass->in_lines * (slice + 1) / n,
+        pass->out + pass->out_lines * slice / n, pass->out + pass->out_lines * (slice + 1) / n,
+    };
+    const int64_t ratio = pass->in_lines / pass->out_lines;
+    if (pass->past_caches) {
+        if (ratio >= 8) return pass_over(s, 8, 1);
+        if (ratio >= 4) return pass_over(s, 4, 1);
+        return ratio >= 2 ? pass_over(s, 2, 1) : pass_over(s, 1, 1);
     }
-#else
-    write_lines(p, end, value);
-#endif
+    if (ratio >= 8) return pass_over(s, 8, 0);
+    if (ratio >= 4) return pass_over(s, 4, 0);
+    return ratio >= 2 ? pass_over(s, 2, 0) : pass_over(s, 1, 0);
 }
 
 static void take_slices(const Pass* pass, int worker) {
-    const Line value = {1, 2, 3, 4, 5, 6, 7, 8};
-    const int64_t pieces = pass->slices * pass->pieces;
     Line sink = {0};
     for (;;) {
         const int64_t slice = atomic_fetch_add(&next_slice, 1);
         if (slice >= pass->slices) break;
-        for (int64_t i = slice * pass->pieces; i < (slice + 1) * pass->pieces; ++i) {
-            sink |= read_lines(pass->in + pass->in_lines * i / pieces,
-                               pass->in + pass->in_lines * (i + 1) / pieces);
-            Line* to = pass->out + pass->out_lines * i / pieces;
-            const Line* end = pass->out + pass->out_lines * (i + 1) / pieces;
-            if (pass->past_caches) stream_lines(to, end, value);
-            else write_lines(to, end, value);
-        }
+        sink |= take_slice(pass, slice);
     }
     roofline_sinks[worker] = sink;
 #if defined(__x86_64__)

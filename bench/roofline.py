@@ -25,7 +25,6 @@ import numpy as np
 from bench.contender import Contender
 
 LINE = 64
-PIECE_LINES = 64  # reading and writing alternate every 4 KiB
 SLICE_LINES = 256  # no thread takes less than 16 KiB at once
 STREAMED_FROM = 1 << 20  # bytes of output from which stores past the caches are tried too
 SOURCE = Path(__file__).with_name("roofline.c")
@@ -39,7 +38,6 @@ class _Pass(ctypes.Structure):
         ("in_lines", ctypes.c_int64),
         ("out_lines", ctypes.c_int64),
         ("slices", ctypes.c_int64),
-        ("pieces", ctypes.c_int64),
         ("threads", ctypes.c_int32),
         ("past_caches", ctypes.c_int32),
     )
@@ -90,7 +88,7 @@ def _lines(n_bytes: int) -> int:
 def _buffer(n_bytes: int) -> np.ndarray:
     """Give touched memory of whole lines that starts at a line."""
     size = _lines(n_bytes) * LINE
-    raw = np.zeros(size + LINE, np.uint8)
+    raw = np.empty(size + LINE, np.uint8)
     raw.fill(1)
     start = -raw.ctypes.data % LINE
     return raw[start : start + size]
@@ -101,10 +99,9 @@ def _compiled(buffers: tuple[np.ndarray, np.ndarray], threads: int, past: bool) 
     source, target = buffers
     larger = max(source.size, target.size) // LINE
     slices = 1 if threads == 1 else max(1, min(threads * 8, larger // SLICE_LINES))
-    pieces = max(1, larger // slices // PIECE_LINES)
     loaded.roofline_start(threads)
     work = _Pass(source.ctypes.data, target.ctypes.data, source.size // LINE, target.size // LINE,
-                 slices, pieces, threads, int(past))  # fmt: skip
+                 slices, threads, int(past))  # fmt: skip
     call = functools.partial(loaded.roofline_pass, ctypes.byref(work))
     call.keep = (buffers, work)  # type: ignore[attr-defined]
     return call
