@@ -85,16 +85,20 @@ def _show(bar: Any, case: str, who: str) -> None:
 
 
 def run(cases: Sequence[Case], peers: Sequence[str], settings: Any) -> Iterable[Any]:
-    """Measure the cases one after the other."""
+    """Measure the cases one after the other; Ctrl-C keeps what is done."""
     from bench.measure import measure
 
     with progress_bar(len(cases)) as bar:
         for case in cases:
+            show: Any = partial(_show, bar, case.name) if bar is not None else lambda text: None
+            try:
+                yield measure(case, peers, settings, show)
+            except KeyboardInterrupt:
+                print(f"\nstopped at {case.name}; what was measured follows", file=sys.stderr)
+                return
             if bar is None:
                 print(case.name, file=sys.stderr, flush=True)
-                yield measure(case, peers, settings)
             else:
-                yield measure(case, peers, settings, partial(_show, bar, case.name))
                 bar.update()
 
 

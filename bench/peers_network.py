@@ -140,12 +140,16 @@ def openvino(job: Job) -> Contender:
     require(not case.indices, "its index output is not what is measured here")
     x = channels_first(job)
     request = _openvino_model(job, x).create_infer_request()
-    request.set_input_tensor(ov.Tensor(x, shared_memory=True))
     y = np.empty((case.batch, case.channels, *case.out_spatial), x.dtype)
-    request.set_output_tensor(ov.Tensor(y, shared_memory=True))
-    return Contender(
-        "OpenVINO", request.infer, lambda _: from_channels_first(case, y), rest=REST
-    )  # fmt: skip
+    # Shared memory is not kept alive by the request: the contender has to hold x and y.
+    held = [ov.Tensor(array, shared_memory=True) for array in (x, y)], x, y
+    request.set_input_tensor(held[0][0])
+    request.set_output_tensor(held[0][1])
+
+    def read(_: Any) -> Any:
+        return from_channels_first(case, held[2])
+
+    return Contender("OpenVINO", request.infer, read, rest=REST)
 
 
 @functools.cache
