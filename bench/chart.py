@@ -108,7 +108,10 @@ def draw(record: Record, path: str) -> None:
     axes.set_ylim(length - 0.4, -0.3)
     axes.set_xticks([1e-3, 1e-2, 0.1, 0.5, 1], ["0.1%", "1%", "10%", "50%", "100%"])
     axes.minorticks_off()
-    axes.set_xlabel("share of the roofline: the same bytes passed over without work", fontsize=9)
+    axes.set_xlabel(
+        "share of the roofline: the same bytes, without work (marks at the left edge: less)",
+        fontsize=9,
+    )
     axes.grid(axis="x", color="#d6d9de", lw=0.8, zorder=0)
     axes.tick_params(axis="x", labelsize=8.5)
     axes.tick_params(axis="y", length=0, labelsize=8)

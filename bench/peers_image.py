@@ -118,7 +118,7 @@ def _images(job: Job) -> list[np.ndarray]:
         images = list(job.x)
     else:
         images = [plane for image in job.x for plane in image]
-    require(len(images) <= MANY, f"takes one plane at a time, here {len(images)}")
+    require(len(images) <= MANY, f"takes one plane at a time, here more than {MANY}")
     return [np.ascontiguousarray(image) for image in images]
 
 

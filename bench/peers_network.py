@@ -137,17 +137,19 @@ def openvino(job: Job) -> Contender:
     case = job.case
     require(case.dtype in ("float32", "float16", "uint8"), f"has no {case.dtype}")
     require(case.op == "max" or case.dtype == "float32", f"has no means of {case.dtype}")
-    require(not case.indices, "its index output is not what is measured here")
     x = channels_first(job)
     request = _openvino_model(job, x).create_infer_request()
-    y = np.empty((case.batch, case.channels, *case.out_spatial), x.dtype)
-    # Shared memory is not kept alive by the request: the contender has to hold x and y.
-    held = [ov.Tensor(array, shared_memory=True) for array in (x, y)], x, y
-    request.set_input_tensor(held[0][0])
-    request.set_output_tensor(held[0][1])
+    shape = (case.batch, case.channels, *case.out_spatial)
+    # Shared memory is not kept alive by the request: the contender has to hold the arrays.
+    held = [x, np.empty(shape, x.dtype)] + [np.empty(shape, np.int64)] * case.indices
+    tensors = [ov.Tensor(array, shared_memory=True) for array in held]
+    request.set_input_tensor(tensors[0])
+    for number, tensor in enumerate(tensors[1:]):
+        request.set_output_tensor(number, tensor)
 
     def read(_: Any) -> Any:
-        return from_channels_first(case, held[2])
+        found = [from_channels_first(case, array) for array in held[1:]]
+        return tuple(found) if case.indices else found[0]
 
     return Contender("OpenVINO", request.infer, read, rest=REST)
 
@@ -168,16 +170,16 @@ def _openvino_model(job: Job, x: np.ndarray) -> Any:
     pads = list(case.padding)
     rounding = "ceil" if case.ceil else "floor"
     if case.op == "max":
-        ones = [1] * case.nd
+        ones, kernel = [1] * case.nd, list(case.kernel)
         pooled = opset8.max_pool(
-            node, list(case.stride), ones, pads, pads, list(case.kernel), rounding
-        ).output(0)
+            node, list(case.stride), ones, pads, pads, kernel, rounding, "explicit", "i64", 2
+        ).outputs()[: 1 + case.indices]
     else:
         pooled = opset8.avg_pool(
             node, list(case.stride), pads, pads, list(case.kernel), not case.count_include_pad,
             rounding,
-        ).output(0)  # fmt: skip
+        ).outputs()  # fmt: skip
     hints: dict[str, Any] = {"INFERENCE_NUM_THREADS": job.threads, "NUM_STREAMS": 1,
                              "PERFORMANCE_HINT": "LATENCY"}  # fmt: skip
     hints["INFERENCE_PRECISION_HINT"] = "f16" if case.dtype == "float16" else "f32"
-    return _openvino_core().compile_model(ov.Model([pooled], [node], "pooling"), "CPU", hints)
+    return _openvino_core().compile_model(ov.Model(pooled, [node], "pooling"), "CPU", hints)
