@@ -24,7 +24,8 @@ def _lines(before: Record, after: Record) -> Iterator[str]:
     for label, record in (("before", before), ("after", after)):
         yield (
             f"{label}: poolcore {record['poolcore']} ({record['target']}), {record['date']}, "
-            f"{record['settings']['threads']} threads, {record['machine']['cpu']}"
+            f"{record['settings']['threads']} threads, {record['machine']['cpu']}, "
+            f"load {record['load']} at the start"
         )
     for key in ("machine", "settings"):
         if before[key] != after[key]:

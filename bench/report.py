@@ -125,7 +125,7 @@ def goals(record: Record) -> Iterator[str]:
             mine, limit = (value(a, n) / value(b, n) for n in (MINE_OUT, ROOF))
             rows.append([label, number(mine), number(limit)])
     call = by_name.get("call_4x4")
-    if call:
+    if call and TORCH in call["timings"]:
         rows.append(["PyTorch's 4x4 call over poolcore's, time", number(ratio(call, TORCH)), "-"])
     if rows:
         yield from table(("goal", "poolcore", "roofline"), rows)
