@@ -124,6 +124,9 @@ CASES_2D = [
     Case("yolo_spp_5", "5x5 keeping the size", (10, 10), 5, 1, 2, lead=(1, 5)),
     Case("yolo_spp_13", "13x13, larger than the image", (10, 10), 13, 1, 6, lead=(1, 2)),
     Case("global_7x7", "the last pooling of many networks", (7, 7), 7, lead=(2, 40)),
+    Case("global_8x8", "a plane's row fills its vector", (8, 8), 8, lead=(3, 11)),
+    Case("global_20x5", "more rows than a vector has lanes", (20, 5), (20, 5), lead=(1, 17)),
+    Case("global_1x3", "planes of one short row", (1, 3), (1, 3), lead=(2, 9)),
     Case("tiny_planes", "many planes of a few pixels", (4, 4), 2, 2, lead=(3, 50)),
     *_widths(),
 ]  # fmt: skip

@@ -68,6 +68,17 @@ struct WindowArgs {
     double divisor;  // float sums: the results are means; 0 for none
 };
 
+// planes: dst[p] = T over all elements of src[p][r][x], r < rows, x < n <= 8, p < planes: rows
+// first, or, for maxima and minima of floats, lanes first, and then rows <= 8. Strides are
+// positive; what lies between elements may be read. dst is contiguous and overlaps no source.
+struct PlanesArgs {
+    const std::byte* src;
+    std::byte* dst;
+    std::int64_t planes, rows, n;
+    std::int64_t plane_stride, row_stride;
+};
+inline constexpr std::int64_t kMaxPlaneSide = 8;
+
 // How pack changes a value on its way into the kernels.
 enum class Change : std::uint8_t {
     kNone,     // convert to the work type
@@ -124,6 +135,7 @@ struct FinishArgs {
 using RowsKernel = void (*)(const RowsArgs&);
 using SlideKernel = void (*)(const SlideArgs&);
 using WindowKernel = void (*)(const WindowArgs&);
+using PlanesKernel = void (*)(const PlanesArgs&);
 using PackKernel = void (*)(const PackArgs&);
 using FinishKernel = void (*)(const FinishArgs&);
 
@@ -132,6 +144,7 @@ struct KernelTable {
     RowsKernel rows[kNumCombines][kNumWorks];
     SlideKernel slide[kNumCombines][kNumWorks];
     WindowKernel window[kNumCombines][kNumWorks];  // null for kArgMax
+    PlanesKernel planes[kNumCombines][kNumWorks];  // likewise
     PackKernel pack[kNumChanges][kNumDTypes][kNumWorks];
     FinishKernel finish[kNumFinishes][kNumWorks][kNumDTypes];
 };

@@ -6,6 +6,7 @@
 
 #include "kernels/finish.inl.hpp"
 #include "kernels/pack.inl.hpp"
+#include "kernels/planes.inl.hpp"
 #include "kernels/rows.inl.hpp"
 #include "kernels/slide.inl.hpp"
 #include "kernels/window.inl.hpp"
@@ -55,7 +56,9 @@ constexpr void add_order(KernelTable& t) {
     t.rows[at(Combine::kMin)][w] = rows<MinOp<T>>;
     t.slide[at(Combine::kMax)][w] = slide<MaxOp<T>>;
     t.window[at(Combine::kMax)][w] = window<MaxOp<T>>;
+    t.planes[at(Combine::kMax)][w] = planes<MaxOp<T>>;
     t.window[at(Combine::kMin)][w] = window<MinOp<T>>;
+    t.planes[at(Combine::kMin)][w] = planes<MinOp<T>>;
     t.slide[at(Combine::kMin)][w] = slide<MinOp<T>>;
 }
 
@@ -67,7 +70,9 @@ constexpr void add_omit(KernelTable& t) {
     t.slide[at(Combine::kMaxOmit)][w] = slide<OmitOp<T, true>>;
     t.slide[at(Combine::kMinOmit)][w] = slide<OmitOp<T, false>>;
     t.window[at(Combine::kMaxOmit)][w] = window<OmitOp<T, true>>;
+    t.planes[at(Combine::kMaxOmit)][w] = planes<OmitOp<T, true>>;
     t.window[at(Combine::kMinOmit)][w] = window<OmitOp<T, false>>;
+    t.planes[at(Combine::kMinOmit)][w] = planes<OmitOp<T, false>>;
 }
 
 template <class T>
@@ -76,6 +81,7 @@ constexpr void add_sum(KernelTable& t) {
     t.rows[at(Combine::kSum)][w] = rows<SumOp<T>>;
     t.slide[at(Combine::kSum)][w] = slide<SumOp<T>>;
     t.window[at(Combine::kSum)][w] = window<SumOp<T>>;
+    t.planes[at(Combine::kSum)][w] = planes<SumOp<T>>;
 }
 
 template <class T>

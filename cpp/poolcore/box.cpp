@@ -102,6 +102,23 @@ Start start_of(const Schedule& s, const StageContext& c, const Pass& pass, const
     return start;
 }
 
+// Planes that are one window each.
+Field pool_planes(const Schedule& s, const StageContext& c, const Field& from, const Box& box,
+                  bool to_output) {
+    const Field to =
+        to_output ? field_on_output(s, box) : make_field(c, box.planes, box.windows, 1);
+    PlanesArgs a;
+    a.src = from.values;
+    a.dst = to.values;
+    a.planes = from.planes;
+    a.rows = from.extent[kB];
+    a.n = from.extent[kW];
+    a.plane_stride = from.plane_stride;
+    a.row_stride = from.stride[kB];
+    c.kernels->planes[static_cast<int>(c.combine)][static_cast<int>(c.work)](a);
+    return to;
+}
+
 // Pools the box in one pass, stage after stage.
 Field pool_box(const Schedule& s, const StageContext& c, const Pass& pass, const Box& box,
                const Access& access) {
@@ -109,6 +126,7 @@ Field pool_box(const Schedule& s, const StageContext& c, const Pass& pass, const
     const Range& columns = start.columns;
     Range* ranges = start.ranges;
     Field field = start.field;
+    if (s.whole_planes) return pool_planes(s, c, field, box, access.write_result);
     for (int i = 0; i < s.n_stages; ++i) {
         const int axis = s.order[i];
         const AxisGeometry& g = s.axis[axis].geometry;

@@ -198,6 +198,23 @@ void find_together(Schedule& s) {
             s.together = i;
 }
 
+// One window, which is the axis itself.
+bool is_whole(const AxisGeometry& g) {
+    return g.out == 1 && g.kernel == g.in && g.dilation == 1 && g.pad_lo == 0 && g.pad_hi == 0;
+}
+
+void find_whole_planes(Schedule& s) {
+    const AxisGeometry& b = s.axis[kB].geometry;
+    const AxisGeometry& w = s.axis[kW].geometry;
+    const bool lanes_first = s.combine != Combine::kSum && is_float(s.plan->in_dtype);
+    s.whole_planes = s.n_stages == 2 && s.order[0] != kA && s.order[1] != kA && s.inner.n == 1 &&
+                     !s.with_index() && is_whole(b) && is_whole(w) && w.in <= kMaxPlaneSide &&
+                     s.axis[kB].in_stride > 0 && s.axis[kW].in_stride > 0 &&
+                     (!lanes_first || b.in <= kMaxPlaneSide) &&
+                     (s.n_batch == 0 || s.batch[s.n_batch - 1].in_stride > 0);
+    if (s.whole_planes) s.together = -1;
+}
+
 void choose_direct(Schedule& s) {
     const PoolPlan& plan = *s.plan;
     const std::int64_t size = s.element();
@@ -213,8 +230,11 @@ void choose_direct(Schedule& s) {
                                : s.axis[kW].out_stride == size || s.axis[kW].geometry.out == 1;
     // The identity of min, 255 for bytes, must not get into an array of bool.
     const bool clean = plan.in_dtype != DType::kBool || s.combine == Combine::kMax;
+    const bool one_by_one = s.whole_planes && s.n_batch > 0 &&
+                            s.batch[s.n_batch - 1].n > 1 &&
+                            s.batch[s.n_batch - 1].out_stride != size;
     s.direct_out = s.finish == Finish::kOrder && same && out_lanes && !s.has_aux &&
-                   !s.with_index() && clean;
+                   !s.with_index() && clean && !one_by_one;
     s.direct_mean = s.finish == Finish::kMean && is_float(plan.in_dtype) && same && out_lanes &&
                     is_float(plan.out_dtype) && !s.has_aux &&
                     s.together >= 0 && s.together + 2 == s.n_stages;
@@ -248,6 +268,7 @@ Schedule make_schedule(const PoolPlan& plan, const StridedView& in, const Mutabl
     choose_lanes(s, static_cast<std::int64_t>(item_size(plan.in_dtype)));
     drop_idle_stages(s);
     find_together(s);
+    find_whole_planes(s);
     choose_direct(s);
     choose_box(s, threads);
     count_tasks(s);

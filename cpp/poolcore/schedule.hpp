@@ -67,6 +67,7 @@ struct Schedule {
     int order[kNumPhysical];  // pooled in this order; axes with nothing to do are left out
     int n_stages = 0;
     int together = -1;  // stages together and together + 1, kB and kW, are one kernel's work
+    bool whole_planes = false;  // every window is a small plane of its own: see PlanesArgs
     BatchAxis inner;  // strides of the contiguous run; n = 1 when kW holds the lanes
     BatchAxis batch[kMaxRank];
     int n_batch = 0;  // batch[n_batch - 1] is the one whose planes share a box

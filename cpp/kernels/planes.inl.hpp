@@ -1,0 +1,131 @@
+// planes: one result from each of many small planes, eight planes side by side. See PlanesArgs for
+// the contract.
+#pragma once
+
+#include "kernels/kernel_table.hpp"
+#include "kernels/ops.hpp"
+#include "kernels/rows.inl.hpp"
+
+namespace poolcore {
+namespace {
+
+inline constexpr int kPlaneLanes = 8;
+
+template <class O>
+using PlaneVec = Vec<typename O::T, kPlaneLanes>;
+
+// The first n of eight elements; the others are the identity.
+template <class O>
+PlaneVec<O> load_some(const std::byte* p, std::int64_t n) {
+    using T = typename O::T;
+    PlaneVec<O> v = splat<T, kPlaneLanes>(O::identity());
+    for (std::int64_t i = 0; i < n; ++i) v[i] = load<T>(p + i * std::int64_t(sizeof(T)));
+    return v;
+}
+
+// Neighbours of a, then of b, combined two by two. An empty pair at the end stays the identity.
+template <class O>
+[[gnu::always_inline]] inline PlaneVec<O> pairs_of(PlaneVec<O> a, PlaneVec<O> b) {
+    using T = typename O::T;
+    return O::combine(every_second<0, T, kPlaneLanes>(a, b), every_second<1, T, kPlaneLanes>(a, b));
+}
+
+// Lane i of the result is the combination of all lanes of v[i], halved three times: for sums that
+// is the canonical tree, since the missing lanes of a line add nothing.
+template <class O>
+[[gnu::always_inline]] inline PlaneVec<O> across(const PlaneVec<O> (&v)[kPlaneLanes]) {
+    PlaneVec<O> four[4];
+    for (int i = 0; i < 4; ++i) four[i] = pairs_of<O>(v[2 * i], v[2 * i + 1]);
+    return pairs_of<O>(pairs_of<O>(four[0], four[1]), pairs_of<O>(four[2], four[3]));
+}
+
+// The line at p; eight elements may be read if `wide`.
+template <class O>
+[[gnu::always_inline]] inline PlaneVec<O> line_of(const std::byte* p, const PlanesArgs& a,
+                                                  bool wide) {
+    return wide ? load<PlaneVec<O>>(p) : load_some<O>(p, a.n);
+}
+
+template <class O, int K>
+[[gnu::always_inline]] inline PlaneVec<O> few_lines(const std::byte* p, const PlanesArgs& a,
+                                                    bool wide) {
+    if constexpr (K == 1) {
+        return line_of<O>(p, a, wide);
+    } else {
+        constexpr int half = largest_power_below(K);
+        return O::combine(few_lines<O, half>(p, a, wide),
+                          few_lines<O, K - half>(p + half * a.row_stride, a, wide));
+    }
+}
+
+// T over `count` lines from p on.
+template <class O>
+PlaneVec<O> lines_of(const std::byte* p, std::int64_t count, const PlanesArgs& a, bool wide) {
+    switch (count) {
+        case 1: return few_lines<O, 1>(p, a, wide);
+        case 2: return few_lines<O, 2>(p, a, wide);
+        case 3: return few_lines<O, 3>(p, a, wide);
+        case 4: return few_lines<O, 4>(p, a, wide);
+        case 5: return few_lines<O, 5>(p, a, wide);
+        case 6: return few_lines<O, 6>(p, a, wide);
+        case 7: return few_lines<O, 7>(p, a, wide);
+        case 8: return few_lines<O, 8>(p, a, wide);
+        default: break;
+    }
+    std::int64_t half = 8;
+    while (half < count - half) half *= 2;
+    return O::combine(lines_of<O>(p, half, a, wide),
+                      lines_of<O>(p + half * a.row_stride, count - half, a, wide));
+}
+
+// One plane as eight lanes whose combination is the result: rows first, or, where that would
+// change which of two equal zeros comes first, lanes first (then at most eight rows).
+template <class O>
+[[gnu::always_inline]] inline PlaneVec<O> plane_lanes(const std::byte* p, const PlanesArgs& a,
+                                                      PlaneVec<O> keep, bool wide) {
+    using T = typename O::T;
+    const auto masked = [&](PlaneVec<O> v) {
+        return keep != T(0) ? v : splat<T, kPlaneLanes>(O::identity());
+    };
+    if constexpr (O::kRowsFirst || !kIsFloat<T>) {
+        return masked(lines_of<O>(p, a.rows, a, wide));
+    } else {
+        PlaneVec<O> lines[kPlaneLanes];
+        for (int r = 0; r < kPlaneLanes; ++r)
+            lines[r] = r < a.rows ? masked(line_of<O>(p + r * a.row_stride, a, wide))
+                                  : splat<T, kPlaneLanes>(O::identity());
+        return across<O>(lines);
+    }
+}
+
+template <class O>
+void planes(const PlanesArgs& args) {
+    using T = typename O::T;
+    const PlanesArgs a = args;
+    constexpr std::int64_t size = sizeof(T);
+    PlaneVec<O> keep{};
+    for (int i = 0; i < kPlaneLanes; ++i) keep[i] = i < a.n ? T(1) : T(0);
+    const std::byte* end = a.src + (a.planes - 1) * a.plane_stride +
+                           (a.rows - 1) * a.row_stride + a.n * size;
+    for (std::int64_t first = 0; first < a.planes; first += kPlaneLanes) {
+        const std::int64_t count = a.planes - first < kPlaneLanes ? a.planes - first : kPlaneLanes;
+        PlaneVec<O> v[kPlaneLanes];
+        for (int i = 0; i < kPlaneLanes; ++i) {
+            const std::byte* p = a.src + (first + (i < count ? i : 0)) * a.plane_stride;
+            // Whether eight elements of its last line still lie before the end of the last plane.
+            const bool wide =
+                a.n == kPlaneLanes ||
+                end - (p + (a.rows - 1) * a.row_stride) >= kPlaneLanes * size;
+            v[i] = plane_lanes<O>(p, a, keep, wide);
+        }
+        const PlaneVec<O> result = across<O>(v);
+        if (count == kPlaneLanes) {
+            store(a.dst + first * size, result);
+        } else {
+            for (int i = 0; i < count; ++i) store(a.dst + (first + i) * size, T(result[i]));
+        }
+    }
+}
+
+}  // namespace
+}  // namespace poolcore
