@@ -56,7 +56,9 @@ struct SlideArgs {
 
 // window: dst[p][q][i] = T over `rows` rows and `taps` neighbours of src[p][q][r][i*stride + j].
 // rows is 1 to 3, taps 2 or 3, stride 1 or 2; the canonical order of docs/numerics.md. dst
-// overlaps no source.
+// overlaps no source. With `lacks_first` the first window of every line lacks its first tap, which
+// is not read; with `lacks_last` the last window its last. Then taps is 3, or 2 with stride 1
+// and one of the two only.
 struct WindowArgs {
     const std::byte* src;
     std::byte* dst;
@@ -65,6 +67,7 @@ struct WindowArgs {
     std::int64_t dst_stride0, dst_stride1;
     std::int64_t row_stride;  // bytes
     std::int64_t rows, taps, stride;
+    bool lacks_first, lacks_last;
     double divisor;  // float sums: the results are means; 0 for none
 };
 

@@ -74,5 +74,30 @@ template <int First, class T, int N>
     }
 }
 
+template <class V, int... I>
+[[gnu::always_inline]] inline V pick_after(V first, V rest, Indices<I...>) {
+    constexpr int n = sizeof...(I);
+    return __builtin_shufflevector(first, rest, (I == 0 ? 0 : n + I - 1)...);
+}
+
+template <class V, int... I>
+[[gnu::always_inline]] inline V pick_before(V rest, V last, Indices<I...>) {
+    return __builtin_shufflevector(rest, last, (I + 1)...);
+}
+
+// x, then all elements of v but the last.
+template <class T, int N>
+[[gnu::always_inline]] inline Vec<T, N> after(T x, Vec<T, N> v) {
+    if constexpr (N == 1) return x;
+    else return pick_after(splat<T, N>(x), v, typename CountTo<N>::type{});
+}
+
+// All elements of v but the first, then x.
+template <class T, int N>
+[[gnu::always_inline]] inline Vec<T, N> before(Vec<T, N> v, T x) {
+    if constexpr (N == 1) return x;
+    else return pick_before(v, splat<T, N>(x), typename CountTo<N>::type{});
+}
+
 }  // namespace
 }  // namespace poolcore

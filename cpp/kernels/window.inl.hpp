@@ -78,6 +78,71 @@ template <class O, int K, int S, int N>
     }
 }
 
+// As `neighbours` for windows of which the first lacks its first tap or the last its last: those
+// are the identity, and what would hold them is not read.
+template <class O, int K, int S, int N, class At>
+[[gnu::always_inline]] inline Vec<typename O::T, N> edge_neighbours(const At& at, bool first,
+                                                                   bool last) {
+    using T = typename O::T;
+    using V = Vec<T, N>;
+    const T none = O::identity();
+    if constexpr (N == 1) {
+        V v = first ? none : at(0);
+        if constexpr (K == 3) v = O::combine(v, at(1));
+        return last ? v : O::combine(v, at(K - 1));
+    } else if constexpr (S == 1 && K == 3) {
+        const V middle = at(1);
+        const V left = first ? after<T, N>(none, middle) : at(0);
+        const V right = last ? before<T, N>(middle, none) : at(2);
+        return O::combine(O::combine(left, middle), right);
+    } else if constexpr (S == 1) {
+        const V known = first ? at(1) : at(0);
+        return first ? O::combine(after<T, N>(none, known), known)
+                     : O::combine(known, before<T, N>(known, none));
+    } else if (first) {
+        const V a = at(1), b = at(N + 1);
+        const V odd = every_second<1, T, N>(a, b);
+        return O::combine(O::combine(after<T, N>(none, odd), every_second<0, T, N>(a, b)), odd);
+    } else {
+        const V a = at(0), b = at(N);
+        const V even = every_second<0, T, N>(a, b);
+        return O::combine(O::combine(even, every_second<1, T, N>(a, b)), before<T, N>(even, none));
+    }
+}
+
+// As `one_window`, at an edge.
+template <class O, int K, int S, int N>
+Vec<typename O::T, N> edge_window(const std::byte* p, const WindowArgs& a, bool first, bool last) {
+    using T = typename O::T;
+    using V = Vec<T, N>;
+    const auto value = [&](std::int64_t row, int offset) {
+        return load<V>(p + row * a.row_stride + offset * std::int64_t(sizeof(T)));
+    };
+    if constexpr (O::kRowsFirst) {
+        const auto column = [&](int offset) {
+            V v = value(0, offset);
+            for (std::int64_t r = 1; r < a.rows; ++r) v = O::combine(v, value(r, offset));
+            return v;
+        };
+        return edge_neighbours<O, K, S, N>(column, first, last);
+    } else {
+        const auto row = [&](std::int64_t r) {
+            return edge_neighbours<O, K, S, N>([&](int offset) { return value(r, offset); }, first,
+                                               last);
+        };
+        V v = row(0);
+        for (std::int64_t r = 1; r < a.rows; ++r) v = O::combine(v, row(r));
+        return v;
+    }
+}
+
+// Whether lines of n windows are long enough for vectors of N.
+template <int K, int S, int N>
+[[gnu::always_inline]] inline bool fits_line(const WindowArgs& a) {
+    if (K == 2 && S == 2) return a.n >= N;
+    return a.n > N || (a.n == N && (S == 1 || !(a.lacks_first && a.lacks_last)));
+}
+
 // What a line of results is divided by, if they are means: see finish.inl.hpp for the rule.
 template <class O, bool Mean, class V>
 [[gnu::always_inline]] inline V finished(V sum, const WindowArgs& a) {
@@ -97,6 +162,19 @@ void window_line(const WindowArgs& a, const std::byte* src, std::byte* dst) {
     constexpr std::int64_t size = sizeof(T);
     for (std::int64_t x = 0; x < a.n; x += N) {
         if (x + N > a.n) x = a.n - N;
+        if constexpr (K == 3 || S == 1) {
+            const bool first = a.lacks_first && x == 0;
+            const bool last = a.lacks_last && x + N == a.n;
+            if (first || last) {
+                for (int r = 0; r < Rows; ++r)
+                    store(dst + r * a.dst_stride1 + x * size,
+                          finished<O, Mean>(
+                              edge_window<O, K, S, N>(src + r * a.src_stride1 + x * S * size, a,
+                                                      first, last),
+                              a));
+                continue;
+            }
+        }
         if constexpr (Rows == 2) {
             two_windows<O, K, S, N>(src + x * S * size, a.row_stride, dst + x * size,
                                     a.dst_stride1);
@@ -133,8 +211,9 @@ void window_width(const WindowArgs& a) {
         window_lines<O, H, K, S, 1, false>(a);
     } else {
         if constexpr (O::kRowsFirst && kIsFloat<typename O::T>)
-            if (a.n >= N && a.divisor != 0) return window_lines<O, H, K, S, N, true>(a);
-        if (a.n >= N) return window_lines<O, H, K, S, N, false>(a);
+            if (fits_line<K, S, N>(a) && a.divisor != 0)
+                return window_lines<O, H, K, S, N, true>(a);
+        if (fits_line<K, S, N>(a)) return window_lines<O, H, K, S, N, false>(a);
         window_width<O, H, K, S, N / 2>(a);
     }
 }

@@ -87,7 +87,8 @@ Start start_of(const Schedule& s, const StageContext& c, const Pass& pass, const
     start.tail = !across && fills_up(lanes, box.windows[kW]);
     const bool inside =
         columns.lo == start.ranges[kW].lo && columns.hi == start.ranges[kW].hi;
-    start.direct = may_read_x && (!s.lanes_first() || inside);
+    const bool edges = s.together == 0 && together_takes_edges(lanes, box.windows[kW]);
+    start.direct = may_read_x && (!s.lanes_first() || inside || edges);
     if (start.tail && !(start.direct && s.lanes_first()))
         columns.hi = columns.lo + (columns.size() + 7) / 8 * 8;
     if (start.direct) {
@@ -188,6 +189,7 @@ bool split_at_edges(const Schedule& s, const KernelTable& kernels, const Box& bo
                     Scratch& scratch) {
     if (!s.direct_in || !s.lanes_first() || s.huge || s.has_aux) return false;
     const Range all = box.windows[kW];
+    if (s.together == 0 && together_takes_edges(s.axis[kW].geometry, all)) return false;
     const TapRange inside = s.axis[kW].geometry.interior();
     const std::int64_t first = std::max(inside.first, all.lo);
     const std::int64_t last = std::min(inside.last, all.hi);

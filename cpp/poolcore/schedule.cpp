@@ -247,7 +247,8 @@ bool reads_x(const Schedule& s) {
     if (!s.lanes_first()) return true;
     const AxisGeometry& g = s.axis[kW].geometry;
     const TapRange inside = g.interior();
-    return inside.first == 0 && inside.last == g.out;
+    return (inside.first == 0 && inside.last == g.out) ||
+           (s.together == 0 && together_takes_edges(g, {0, g.out}));
 }
 
 bool uses_doubling(const AxisGeometry& g) { return g.kernel > 7 && g.kernel / 4 > g.stride; }

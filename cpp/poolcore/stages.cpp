@@ -78,11 +78,27 @@ void pool_across_doubling(const StageContext& c, const AxisGeometry& g, int axis
     c.scratch->release(mark);
 }
 
+struct Lacking {
+    std::int64_t first;  // taps of the first window before x, and
+    std::int64_t last;   // of the last window behind it
+};
+
+Lacking lacking(const AxisGeometry& w, Range windows) {
+    const std::int64_t end = w.start(windows.hi - 1) + w.effective();
+    return {std::max<std::int64_t>(-w.start(windows.lo), 0),
+            std::max<std::int64_t>(end - w.in, 0)};
+}
+
 void window_rows(const StageContext& c, const AxisGeometry& b, const AxisGeometry& w,
                  const Field& from, const Field& to, Range windows, TapRange taps,
                  double divisor) {
     WindowArgs a;
     a.divisor = divisor;
+    const Range columns{to.origin[kW], to.origin[kW] + to.extent[kW]};
+    const Lacking l = lacking(w, columns);
+    const std::int64_t held = from.origin[kW] + from.extent[kW];
+    a.lacks_first = l.first > 0 && from.origin[kW] >= 0;
+    a.lacks_last = l.last > 0 && held <= w.in;
     a.src = from.values + (b.start(windows.lo) + taps.first - from.origin[kB]) * from.stride[kB] +
             (w.start(to.origin[kW]) - from.origin[kW]) * c.element();
     a.dst = to.values + (windows.lo - to.origin[kB]) * to.stride[kB];
@@ -116,6 +132,12 @@ void window_rows(const StageContext& c, const AxisGeometry& b, const AxisGeometr
 bool pools_together(Combine combine, const AxisGeometry& b, const AxisGeometry& w) {
     if (combine == Combine::kArgMax || b.dilation != 1 || w.dilation != 1) return false;
     return b.kernel <= 3 && (w.kernel == 2 || w.kernel == 3) && w.stride <= 2;
+}
+
+bool together_takes_edges(const AxisGeometry& w, Range windows) {
+    const Lacking l = lacking(w, windows);
+    if (l.first > 1 || l.last > 1) return false;
+    return w.kernel == 3 || (w.stride == 1 && l.first + l.last <= 1);
 }
 
 void pool_together(const StageContext& c, const AxisGeometry& b, const AxisGeometry& w,

@@ -47,7 +47,11 @@ void pool_axis(const StageContext& c, const AxisGeometry& g, int axis, const Fie
 // Whether kB and kW of such windows are pooled together, by one kernel without scratch.
 bool pools_together(Combine combine, const AxisGeometry& b, const AxisGeometry& w);
 
-// Both axes at once, the preconditions of pool_axis for each. Float sums are divided by `divisor`
+// Whether pool_together may leave out the taps that these windows of kW lack at the edges of x.
+bool together_takes_edges(const AxisGeometry& w, Range windows);
+
+// Both axes at once, the preconditions of pool_axis for each, but that `from` may lack the padding
+// of kW where together_takes_edges. Float sums are divided by `divisor`
 // unless it is 0.
 void pool_together(const StageContext& c, const AxisGeometry& b, const AxisGeometry& w,
                    const Field& from, const Field& to, double divisor);
