@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "poolcore/arg_box.hpp"
 #include "poolcore/finish.hpp"
+#include "poolcore/indices.hpp"
 
 namespace poolcore {
 namespace {
@@ -168,6 +170,7 @@ bool split_at_edges(const Schedule& s, const KernelTable& kernels, const Box& bo
 
 void run_box(const Schedule& s, const KernelTable& kernels, const Box& box, Scratch& scratch) {
     if (split_at_edges(s, kernels, box, scratch)) return;
+    if (s.arg_window) return run_arg_box(s, kernels, box, scratch);
     const std::int64_t mark = scratch.mark();
     if (s.has_keys && pool_keys(s, kernels, box, scratch)) return;
     scratch.release(mark);

@@ -13,7 +13,4 @@ void finish_box(const Schedule& s, const StageContext& c, Finish finish, const B
 // The divisor all windows of the box have in common, 0 if they differ.
 double common_divisor(const Schedule& s, const Box& box);
 
-// Indices to int64; a window where nothing beat the padding gets the place of its first element.
-void finish_indices(const Schedule& s, const Box& box, const Field& values);
-
 }  // namespace poolcore

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "poolcore/arg_box.hpp"
 #include "poolcore/scratch.hpp"
 #include "poolcore/stages.hpp"
 
@@ -194,6 +195,16 @@ void drop_idle_stages(Schedule& s) {
     s.n_stages = kept;
 }
 
+// Indices of small windows: from x as it is, in one kernel.
+void choose_arg_window(Schedule& s) {
+    if (!s.with_index() || !takes_arg_window(s)) return;
+    s.arg_window = true;
+    const DType t = s.plan->in_dtype;
+    s.work = is_float(t) && item_size(t) == 2 ? Work::kI16 : order_work(t);
+    s.change = Change::kNone;
+    s.has_aux = false;
+}
+
 void find_together(Schedule& s) {
     const bool sum = s.combine == Combine::kSum;
     for (int i = 0; i + 1 < s.n_stages && s.inner.n == 1; ++i)
@@ -210,6 +221,8 @@ void choose_direct(Schedule& s) {
         static_cast<std::int64_t>(item_size(plan.in_dtype)) == size;
     const bool lanes = s.inner.n > 1 ? s.inner.in_stride == size
                                      : s.axis[kW].in_stride == size || s.axis[kW].geometry.in == 1;
+    if (s.arg_window) s.direct_in = lanes;
+    if (s.arg_window) return;
     s.direct_in = native && lanes && s.change == Change::kNone && !s.has_aux && !s.with_index();
     const bool same = static_cast<std::int64_t>(item_size(plan.out_dtype)) == size;
     const bool out_lanes = s.inner.n > 1
@@ -239,7 +252,7 @@ bool lanes_pooled(const Schedule& s, int axis) { return axis == kW && s.inner.n 
 
 // Scratch that a box needs at most, counted as box.cpp and stages.cpp take it.
 std::int64_t box_scratch(const Schedule& s, const BoxShape& box) {
-    const std::int64_t size = s.element() * (s.with_index() ? 2 : 1);
+    const std::int64_t size = s.element() * (s.with_index() && !s.arg_window ? 2 : 1);
     std::int64_t extent[kNumPhysical];
     for (int x = 0; x < kNumPhysical; ++x)
         extent[x] = lanes_pooled(s, x) ? reach(s.axis[x].geometry, box.out[x]) + 8
@@ -250,6 +263,7 @@ std::int64_t box_scratch(const Schedule& s, const BoxShape& box) {
         return times(times(plane, box.planes), size) + 4 * kScratchSlack;
     };
     std::int64_t total = reads_x(s) ? 0 : bytes();
+    if (s.arg_window) return std::min(kMany, total + 64 * kScratchSlack);
     std::int64_t temporary = 0;
     for (int i = 0; i < s.n_stages; ++i) {
         const int x = s.order[i];
@@ -406,8 +420,15 @@ Schedule make_schedule(const PoolPlan& plan, const StridedView& in, const Mutabl
     choose_lanes(s, static_cast<std::int64_t>(item_size(plan.in_dtype)));
     drop_idle_stages(s);
     find_together(s);
+    choose_arg_window(s);
     choose_direct(s);
     choose_box(s, threads);
+    if (s.huge && s.arg_window) {  // not for this path, which holds whole windows
+        s.arg_window = false;
+        choose_work(s);
+        choose_direct(s);
+        choose_box(s, threads);
+    }
     count_tasks(s);
     return s;
 }

@@ -1,0 +1,354 @@
+// arg_window: the best of every window and its flat index, straight from the source. See
+// ArgWindowArgs for the contract.
+// What is carried beside a value is no index from memory but the code of its tap, the same for all
+// lanes: a flat offset from tap 0 of the window, or in 8 and 16 bits the number of the tap. It
+// becomes an index when all taps are done.
+#pragma once
+
+#include "kernels/arg_ops.inl.hpp"
+#include "kernels/kernel_table.hpp"
+
+namespace poolcore {
+namespace {
+
+// How the lanes lie in the source: side by side, every second element, or anywhere.
+enum class ArgLanes { kUnit, kPairs, kAnywhere };
+
+// The rows of taps: R of them, copied so that loops over them unroll, or (0) any number.
+template <int R>
+struct TapRows {
+    std::int64_t offset[R];
+    std::int64_t code[R];
+    explicit TapRows(const ArgTaps& t) {
+        for (int r = 0; r < R; ++r) {
+            offset[r] = t.offset[r];
+            code[r] = t.code[r];
+        }
+    }
+};
+template <>
+struct TapRows<0> {
+    const std::int64_t* offset;
+    const std::int64_t* code;
+    explicit TapRows(const ArgTaps& t) : offset(t.offset), code(t.code) {}
+};
+
+template <class T, int... I>
+[[gnu::always_inline]] inline auto gathered(const std::byte* p, std::int64_t step, Indices<I...>) {
+    return Vec<T, sizeof...(I)>{load<T>(p + I * step)...};
+}
+
+// Calls visit(row, neighbour, u, elements) for every tap in order and each of the U vectors of
+// windows, from x[u] on. Reads nothing but the elements between the first and the last tap of
+// these windows.
+template <class T, int N, ArgLanes M, int R, int L, int U, class Visit>
+[[gnu::always_inline]] inline void each_tap(const std::byte* src, const std::int64_t (&x)[U],
+                                            const TapRows<R>& rows, const ArgTaps& taps,
+                                            std::int64_t step, const Visit& visit) {
+    using V = Vec<T, N>;
+    constexpr std::int64_t size = sizeof(T);
+    const std::int64_t count = R > 0 ? R : taps.rows;
+    const std::int64_t row_taps = L > 0 ? L : taps.neighbours;
+    const std::byte* p[U];
+    for (int u = 0; u < U; ++u) p[u] = src + x[u] * step;
+#pragma GCC unroll 9
+    for (std::int64_t r = 0; r < count; ++r) {
+        const std::int64_t row = rows.offset[r];
+        if constexpr (N == 1) {
+#pragma GCC unroll 1
+            for (std::int64_t j = 0; j < row_taps; ++j)
+                visit(r, j, 0, load<V>(p[0] + row + j * size));
+        } else if constexpr (M == ArgLanes::kUnit) {
+            for (int u = 0; u < U; ++u) visit(r, 0, u, load<V>(p[u] + row));
+        } else if constexpr (M == ArgLanes::kAnywhere) {
+            for (int u = 0; u < U; ++u)
+                visit(r, 0, u, gathered<T>(p[u] + row, step, typename CountTo<N>::type{}));
+        } else {
+            const auto pair = [&](std::int64_t j) __attribute__((always_inline)) {
+                for (int u = 0; u < U; ++u) {
+                    const std::byte* at = p[u] + row + j * size;
+                    const V a = load<V>(at), b = load<V>(at + N * size);
+                    visit(r, j, u, every_second<0, T, N>(a, b));
+                    visit(r, j + 1, u, every_second<1, T, N>(a, b));
+                }
+            };
+            if constexpr (L > 0) {
+                pair(0);
+            } else {
+#pragma GCC unroll 1
+                for (std::int64_t j = 0; j + 2 <= row_taps; j += 2) pair(j);
+            }
+            if (row_taps % 2 != 0)
+                for (int u = 0; u < U; ++u) {
+                    const std::byte* at = p[u] + row + (row_taps - 2) * size;
+                    visit(r, row_taps - 1, u,
+                          every_second<1, T, N>(load<V>(at), load<V>(at + N * size)));
+                }
+        }
+    }
+}
+
+// Out of line: results that do not lie side by side are rare.
+template <class T>
+[[gnu::noinline]] void scatter(const std::byte* from, std::byte* to, std::int64_t step, int n) {
+#pragma GCC unroll 1
+    for (int i = 0; i < n; ++i) store(to + i * step, load<T>(from + i * std::int64_t(sizeof(T))));
+}
+
+template <class V, int... I>
+[[gnu::always_inline]] inline V iota(Indices<I...>) {
+    return V{I...};
+}
+
+// The index of lane i of a vector is that of lane 0 plus ramp[i].
+template <int N>
+inline constexpr int kIndexLanes = N < kLanes<std::int64_t> ? N : kLanes<std::int64_t>;
+
+template <int N>
+[[gnu::always_inline]] inline auto index_ramp(const ArgWindowArgs& a) {
+    using Ramp = Vec<std::int64_t, kIndexLanes<N>>;
+    if constexpr (N == 1) {
+        return Ramp{0};
+    } else {
+        return iota<Ramp>(typename CountTo<kIndexLanes<N>>::type{}) * a.base_step;
+    }
+}
+
+// Tap numbers to flat offsets: numbers below 256 are divided by multiplication.
+template <class Bits, int N>
+[[gnu::always_inline]] inline void decode(const ArgTaps& t, const std::byte* from,
+                                          std::byte* to) {
+    using U = Unsigned<Bits>;
+    using W = std::uint32_t;
+    constexpr int lanes = N < kLanes<W> ? N : kLanes<W>;
+    const auto step = [&t](int i) { return splat<W, lanes>(static_cast<W>(t.step[i])); };
+    const auto per = [&t](int i) { return splat<W, lanes>(static_cast<W>(t.reciprocal[i])); };
+    for (int x = 0; x < N; x += lanes) {
+        const auto tap = converted<W, lanes>(load<Vec<U, lanes>>(from + x * int(sizeof(U))));
+        store(to + x * int(sizeof(W)), tap * step(0) + ((tap * per(0)) >> 16) * step(1) +
+                                           ((tap * per(1)) >> 16) * step(2));
+    }
+}
+
+template <class Bits, int N>
+[[gnu::always_inline]] inline void put_indices(const ArgWindowArgs& a, Vec<Bits, N> where,
+                                               Vec<std::int64_t, kIndexLanes<N>> ramp,
+                                               std::byte* index, std::int64_t base) {
+    using Wide = IntOf<sizeof(Bits) == 8 ? 8 : 4>::type;
+    constexpr int lanes = kIndexLanes<N>;
+    alignas(64) std::byte buffer[N * sizeof(Wide)];
+    if constexpr (sizeof(Bits) >= 4) {
+        store(buffer, where);
+    } else {
+        alignas(64) std::byte numbers[N * sizeof(Bits)];
+        store(numbers, where);
+        decode<Bits, N>(a.taps, numbers, buffer);
+    }
+    const bool side_by_side = a.index_step == 8;
+    alignas(64) std::byte apart[N * 8];
+    std::byte* to = side_by_side ? index : apart;
+    for (int x = 0; x < N; x += lanes) {
+        const auto offset = converted<std::int64_t, lanes>(
+            load<Vec<Wide, lanes>>(buffer + x * int(sizeof(Wide))));
+        store(to + x * 8, offset + ramp + splat<std::int64_t, lanes>(base + x * a.base_step));
+    }
+    if (!side_by_side) scatter<std::int64_t>(apart, index, a.index_step, N);
+}
+
+// Where one line of windows is read and written.
+struct ArgLine {
+    const std::byte* src;
+    std::byte* dst;
+    std::byte* index;
+    std::int64_t base;
+};
+
+template <class P, int N>
+[[gnu::always_inline]] inline void put(const ArgWindowArgs& a, const Best<P, N>& best,
+                                       Vec<std::int64_t, kIndexLanes<N>> ramp,
+                                       const ArgLine& line, std::int64_t x) {
+    using Bits = typename P::Bits;
+    constexpr std::int64_t size = sizeof(Bits);
+    const auto value = P::template value<N>(best, a.order);
+    if (a.dst_step == size) {
+        store(line.dst + x * size, value);
+    } else {
+        alignas(64) std::byte apart[N * sizeof(Bits)];
+        store(apart, value);
+        scatter<Bits>(apart, line.dst + x * a.dst_step, a.dst_step, N);
+    }
+    put_indices<Bits, N>(a, best.where, ramp, line.index + x * a.index_step,
+                         line.base + x * a.base_step);
+}
+
+// The best of the taps that `rows` and a.taps name, for U vectors of windows.
+template <class P, int N, ArgLanes M, int R, int L, int U>
+[[gnu::always_inline]] inline void best_taps(const ArgWindowArgs& a, const TapRows<R>& rows,
+                                             const std::byte* src, const std::int64_t (&x)[U],
+                                             Best<P, N> (&best)[U]) {
+    using Bits = typename P::Bits;
+    constexpr std::int64_t size = sizeof(Bits);
+    const std::int64_t step =
+        M == ArgLanes::kUnit ? size : M == ArgLanes::kPairs ? 2 * size : a.src_step;
+    each_tap<Bits, N, M, R, L, U>(
+        src, x, rows, a.taps, step,
+        [&](std::int64_t r, std::int64_t j, int u, Vec<Bits, N> raw)
+            __attribute__((always_inline)) {
+                const auto key = P::template key<N>(raw, a.order);
+                const auto code = static_cast<Bits>(rows.code[r] + j * a.taps.code_step);
+                const Best<P, N> tap{key, splat<Bits, N>(code), raw, P::template opened<N>(key)};
+                if (r == 0 && j == 0) {
+                    best[u] = tap;
+                } else {
+                    P::template combine<N>(best[u], tap);
+                }
+            });
+}
+
+// The windows from x[0], x[1], ... on, U vectors of them: side by side their taps do not wait for
+// each other.
+template <class P, int N, ArgLanes M, int R, int L, int U>
+[[gnu::always_inline]] inline void arg_vectors(const ArgWindowArgs& a, const TapRows<R>& rows,
+                                               Vec<std::int64_t, kIndexLanes<N>> ramp,
+                                               const ArgLine& line, const std::int64_t (&x)[U]) {
+    Best<P, N> best[U]{};
+    best_taps<P, N, M, R, L, U>(a, rows, line.src, x, best);
+    for (int u = 0; u < U; ++u) put<P, N>(a, best[u], ramp, line, x[u]);
+}
+
+// A line in vectors of N <= n windows, the last ones overlapping. Loops over few taps overlap by
+// themselves.
+template <class P, int N, ArgLanes M, int R, int L>
+[[gnu::always_inline]] inline void arg_line(const ArgWindowArgs& a, const TapRows<R>& rows,
+                                            Vec<std::int64_t, kIndexLanes<N>> ramp,
+                                            const ArgLine& line) {
+    const std::int64_t last = a.n - N;
+    if constexpr (R > 0 || N == 1 || M == ArgLanes::kAnywhere) {
+        for (std::int64_t at = 0; at < a.n; at += N) {
+            const std::int64_t x[] = {at < last ? at : last};
+            arg_vectors<P, N, M, R, L, 1>(a, rows, ramp, line, x);
+        }
+    } else {
+        for (std::int64_t at = 0; at < a.n; at += 2 * N) {
+            const std::int64_t x[] = {at < last ? at : last, at + N < last ? at + N : last};
+            arg_vectors<P, N, M, R, L, 2>(a, rows, ramp, line, x);
+        }
+    }
+}
+
+template <class P, int N, ArgLanes M, int R, int L>
+void arg_lines(const ArgWindowArgs& args) {
+    const ArgWindowArgs a = args;  // a copy: stores through byte pointers cannot change it
+    const TapRows<R> rows(a.taps);
+    const auto ramp = index_ramp<N>(a);
+    for (std::int64_t p = 0; p < a.n0; ++p)
+        for (std::int64_t q = 0; q < a.n1; ++q)
+            arg_line<P, N, M, R, L>(a, rows, ramp,
+                                    {a.src + p * a.src_stride0 + q * a.src_stride1,
+                                     a.dst + p * a.dst_stride0 + q * a.dst_stride1,
+                                     a.index + p * a.index_stride0 + q * a.index_stride1,
+                                     a.base + p * a.base_stride0 + q * a.base_stride1});
+}
+
+// Windows one below the other share rows: the best of each row is made once and kept while
+// windows contain it. Columns of N windows, from the top down.
+template <class P, int N, ArgLanes M, int R, int L>
+[[gnu::always_inline]] inline void arg_column(const ArgWindowArgs& a, const TapRows<R>& rows,
+                                              Vec<std::int64_t, kIndexLanes<N>> ramp,
+                                              ArgLine line, std::int64_t at, std::int64_t n) {
+    const ArgTaps& t = a.taps;
+    using Code = typename P::Bits;
+    const std::int64_t x[] = {at};
+    Best<P, N> ring[kMaxArgHeight];
+    std::int64_t made = 0;  // rows of this column so far
+    std::int64_t slot = 0;  // of the next row
+    for (std::int64_t q = 0; q < n; ++q) {
+        for (; made < q * t.row_step + t.height; ++made) {
+            Best<P, N> best[1]{};
+            best_taps<P, N, M, R, L, 1>(a, rows, line.src + made * t.row_stride, x, best);
+            ring[slot] = best[0];
+            slot = slot + 1 == t.height ? 0 : slot + 1;
+        }
+        std::int64_t from = slot;
+        Best<P, N> best = ring[from];
+        std::int64_t code = 0;
+        for (std::int64_t r = 1; r < t.height; ++r) {
+            from = from + 1 == t.height ? 0 : from + 1;
+            code += t.row_code;
+            Best<P, N> next = ring[from];
+            next.where = static_cast<decltype(next.where)>(
+                next.where + splat<Code, N>(static_cast<Code>(code)));
+            P::template combine<N>(best, next);
+        }
+        put<P, N>(a, best, ramp, line, at);
+        line.dst += a.dst_stride1;
+        line.index += a.index_stride1;
+        line.base += a.base_stride1;
+    }
+}
+
+// So many windows of a column one below the other, at least, before the next column.
+constexpr std::int64_t kColumn = 16;
+
+template <class P, int N, ArgLanes M, int R, int L>
+void arg_columns(const ArgWindowArgs& args) {
+    const ArgWindowArgs a = args;
+    const TapRows<R> rows(a.taps);
+    const auto ramp = index_ramp<N>(a);
+    const std::int64_t column = 4 * a.taps.height > kColumn ? 4 * a.taps.height : kColumn;
+    const std::int64_t last = a.n - N;
+    for (std::int64_t p = 0; p < a.n0; ++p)
+        for (std::int64_t q = 0; q < a.n1; q += column) {
+            const ArgLine line{a.src + p * a.src_stride0 + q * a.src_stride1,
+                               a.dst + p * a.dst_stride0 + q * a.dst_stride1,
+                               a.index + p * a.index_stride0 + q * a.index_stride1,
+                               a.base + p * a.base_stride0 + q * a.base_stride1};
+            const std::int64_t left = a.n1 - q;
+            for (std::int64_t x = 0; x < a.n; x += N)
+                arg_column<P, N, M, R, L>(a, rows, ramp, line, x < last ? x : last,
+                                          left < column ? left : column);
+        }
+}
+
+// The widest vector that a line fills. Only the widest are worth loops unrolled for R and L.
+template <class P, ArgLanes M, bool Columns, int R, int L, int N>
+void arg_width(const ArgWindowArgs& a) {
+    constexpr int size = sizeof(typename P::Bits);
+    if constexpr (N == 1 || N * size < (size < 2 ? 8 : 16)) {
+        if constexpr (Columns) return arg_columns<P, 1, ArgLanes::kAnywhere, 0, 0>(a);
+        arg_lines<P, 1, ArgLanes::kAnywhere, 0, 0>(a);
+    } else if constexpr (R > 0 && N * size < 32 && N < kLanes<typename P::Bits>) {
+        arg_width<P, M, Columns, 0, 0, N>(a);
+    } else {
+        if (a.n < N) return arg_width<P, M, Columns, R, L, N / 2>(a);
+        if constexpr (Columns) return arg_columns<P, N, M, R, L>(a);
+        arg_lines<P, N, M, R, L>(a);
+    }
+}
+
+template <class P>
+void arg_window(const ArgWindowArgs& a) {
+    using Bits = typename P::Bits;
+    constexpr int lanes = kLanes<Bits>;
+    const std::int64_t rows = a.taps.rows, neighbours = a.taps.neighbours;
+    if (a.taps.height > 1) {
+        if constexpr (P::kCommon) {
+            if (neighbours == 3)
+                return arg_width<P, ArgLanes::kPairs, true, 1, 3, lanes>(a);
+            if (neighbours == 1 && rows == 3)
+                return arg_width<P, ArgLanes::kUnit, true, 3, 1, lanes>(a);
+        }
+        if (neighbours > 1) return arg_width<P, ArgLanes::kPairs, true, 0, 0, lanes>(a);
+        return arg_width<P, ArgLanes::kUnit, true, 0, 0, lanes>(a);
+    }
+    if constexpr (P::kCommon)
+        if (neighbours == 2 && rows == 2)
+            return arg_width<P, ArgLanes::kPairs, false, 2, 2, lanes>(a);
+    if (neighbours > 1) return arg_width<P, ArgLanes::kPairs, false, 0, 0, lanes>(a);
+    if (a.src_step != sizeof(Bits))
+        return arg_width<P, ArgLanes::kAnywhere, false, 0, 0, (lanes < 16 ? lanes : 16)>(a);
+    arg_width<P, ArgLanes::kUnit, false, 0, 0, lanes>(a);
+}
+
+}  // namespace
+}  // namespace poolcore
