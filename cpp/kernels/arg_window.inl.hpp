@@ -250,40 +250,80 @@ void arg_lines(const ArgWindowArgs& args) {
                                      a.base + p * a.base_stride0 + q * a.base_stride1});
 }
 
+template <class P, int N>
+[[gnu::always_inline]] inline Best<P, N> lower(Best<P, N> best, std::int64_t code) {
+    using Code = typename P::Bits;
+    best.where = static_cast<decltype(best.where)>(
+        best.where + splat<Code, N>(static_cast<Code>(code)));
+    return best;
+}
+
+[[gnu::always_inline]] inline ArgLine next_line(const ArgWindowArgs& a, const ArgLine& line) {
+    return {line.src, line.dst + a.dst_stride1, line.index + a.index_stride1,
+            line.base + a.base_stride1};
+}
+
 // Windows one below the other share rows: the best of each row is made once and kept while
-// windows contain it. Columns of N windows, from the top down.
+// windows contain it. A column of N windows wide, windows [q, end) from the top down.
 template <class P, int N, ArgLanes M, int R, int L>
 [[gnu::always_inline]] inline void arg_column(const ArgWindowArgs& a, const TapRows<R>& rows,
                                               Vec<std::int64_t, kIndexLanes<N>> ramp,
-                                              ArgLine line, std::int64_t at, std::int64_t n) {
+                                              ArgLine line, std::int64_t at, std::int64_t q,
+                                              std::int64_t end) {
     const ArgTaps& t = a.taps;
-    using Code = typename P::Bits;
     const std::int64_t x[] = {at};
-    Best<P, N> ring[kMaxArgHeight];
-    std::int64_t made = 0;  // rows of this column so far
-    std::int64_t slot = 0;  // of the next row
-    for (std::int64_t q = 0; q < n; ++q) {
-        for (; made < q * t.row_step + t.height; ++made) {
+    Best<P, N> ring[kMaxArgHeight];  // row r at r % height
+    std::int64_t made = 0;           // rows up to here
+    for (; q < end; ++q, line = next_line(a, line)) {
+        const std::int64_t start = t.row_first + q * t.row_step;
+        const std::int64_t lo = start > 0 ? start : 0;
+        const std::int64_t hi = start + t.height < t.row_count ? start + t.height : t.row_count;
+        std::int64_t slot = made % t.height;
+        if (made < lo) {
+            made = lo;
+            slot = lo % t.height;
+        }
+        for (; made < hi; ++made) {
             Best<P, N> best[1]{};
             best_taps<P, N, M, R, L, 1>(a, rows, line.src + made * t.row_stride, x, best);
             ring[slot] = best[0];
             slot = slot + 1 == t.height ? 0 : slot + 1;
         }
-        std::int64_t from = slot;
-        Best<P, N> best = ring[from];
-        std::int64_t code = 0;
-        for (std::int64_t r = 1; r < t.height; ++r) {
-            from = from + 1 == t.height ? 0 : from + 1;
-            code += t.row_code;
-            Best<P, N> next = ring[from];
-            next.where = static_cast<decltype(next.where)>(
-                next.where + splat<Code, N>(static_cast<Code>(code)));
-            P::template combine<N>(best, next);
+        slot = lo % t.height;
+        Best<P, N> best = lower<P, N>(ring[slot], (lo - start) * t.row_code);
+        for (std::int64_t r = lo + 1; r < hi; ++r) {
+            slot = slot + 1 == t.height ? 0 : slot + 1;
+            P::template combine<N>(best, lower<P, N>(ring[slot], (r - start) * t.row_code));
         }
         put<P, N>(a, best, ramp, line, at);
-        line.dst += a.dst_stride1;
-        line.index += a.index_stride1;
-        line.base += a.base_stride1;
+    }
+}
+
+// The same for windows of three whole rows S apart.
+template <class P, int N, ArgLanes M, int R, int L, int S>
+[[gnu::always_inline]] inline void arg_column3(const ArgWindowArgs& a, const TapRows<R>& rows,
+                                               Vec<std::int64_t, kIndexLanes<N>> ramp,
+                                               ArgLine line, std::int64_t at, std::int64_t q,
+                                               std::int64_t end) {
+    const ArgTaps& t = a.taps;
+    const std::int64_t x[] = {at};
+    const auto row = [&](std::int64_t r) __attribute__((always_inline)) {
+        Best<P, N> best[1]{};
+        best_taps<P, N, M, R, L, 1>(a, rows, line.src + r * t.row_stride, x, best);
+        return best[0];
+    };
+    line.src += t.row_first * t.row_stride;
+    Best<P, N> top = row(q * S), middle = top;
+    if constexpr (S == 1) middle = row(q * S + 1);
+    for (; q < end; ++q, line = next_line(a, line)) {
+        if constexpr (S == 2) middle = row(q * S + 1);
+        const Best<P, N> bottom = row(q * S + 2);
+        Best<P, N> best = top;
+        P::template combine<N>(best, lower<P, N>(middle, t.row_code));
+        P::template combine<N>(best, lower<P, N>(bottom, 2 * t.row_code));
+        put<P, N>(a, best, ramp, line, at);
+        top = S == 1 ? middle : bottom;
+        middle = bottom;
     }
 }
 
@@ -299,14 +339,20 @@ void arg_columns(const ArgWindowArgs& args) {
     const std::int64_t last = a.n - N;
     for (std::int64_t p = 0; p < a.n0; ++p)
         for (std::int64_t q = 0; q < a.n1; q += column) {
-            const ArgLine line{a.src + p * a.src_stride0 + q * a.src_stride1,
+            const ArgLine line{a.src + p * a.src_stride0,
                                a.dst + p * a.dst_stride0 + q * a.dst_stride1,
                                a.index + p * a.index_stride0 + q * a.index_stride1,
                                a.base + p * a.base_stride0 + q * a.base_stride1};
-            const std::int64_t left = a.n1 - q;
-            for (std::int64_t x = 0; x < a.n; x += N)
-                arg_column<P, N, M, R, L>(a, rows, ramp, line, x < last ? x : last,
-                                          left < column ? left : column);
+            const std::int64_t end = q + column < a.n1 ? q + column : a.n1;
+            for (std::int64_t at = 0; at < a.n; at += N) {
+                const std::int64_t x = at < last ? at : last;
+                if constexpr (R > 0) {
+                    constexpr int step = M == ArgLanes::kUnit ? 1 : 2;
+                    arg_column3<P, N, M, R, L, step>(a, rows, ramp, line, x, q, end);
+                } else {
+                    arg_column<P, N, M, R, L>(a, rows, ramp, line, x, q, end);
+                }
+            }
         }
 }
 
@@ -333,9 +379,12 @@ void arg_window(const ArgWindowArgs& a) {
     const std::int64_t rows = a.taps.rows, neighbours = a.taps.neighbours;
     if (a.taps.height > 1) {
         if constexpr (P::kCommon) {
-            if (neighbours == 3)
+            const bool three = a.taps.height == 3 && a.taps.row_first >= 0 &&
+                               a.taps.row_first + (a.n1 - 1) * a.taps.row_step + 3 <=
+                                   a.taps.row_count;
+            if (three && neighbours == 3 && a.taps.row_step == 2)
                 return arg_width<P, ArgLanes::kPairs, true, 1, 3, lanes>(a);
-            if (neighbours == 1 && rows == 3)
+            if (three && neighbours == 1 && rows == 3 && a.taps.row_step == 1)
                 return arg_width<P, ArgLanes::kUnit, true, 3, 1, lanes>(a);
         }
         if (neighbours > 1) return arg_width<P, ArgLanes::kPairs, true, 0, 0, lanes>(a);
@@ -347,6 +396,8 @@ void arg_window(const ArgWindowArgs& a) {
     if (neighbours > 1) return arg_width<P, ArgLanes::kPairs, false, 0, 0, lanes>(a);
     if (a.src_step != sizeof(Bits))
         return arg_width<P, ArgLanes::kAnywhere, false, 0, 0, (lanes < 16 ? lanes : 16)>(a);
+    if constexpr (P::kCommon)
+        if (rows == 9) return arg_width<P, ArgLanes::kUnit, false, 9, 1, lanes>(a);
     arg_width<P, ArgLanes::kUnit, false, 0, 0, lanes>(a);
 }
 

@@ -85,16 +85,16 @@ struct ArgOrder {
 };
 
 // The taps of a window in row-major order: `rows` places, `offset` bytes after tap 0, with
-// `neighbours` taps each side by side. With height > 1 that is the top row of the window only,
-// and the next one is row_stride bytes further; windows q and q + 1 are row_step < height rows
-// apart. `code` of a place: the flat offset from tap 0, code_step what a neighbour adds, row_code
+// `neighbours` taps each side by side. With height > 1 that is the top row of the window only:
+// window q is rows [row_first + q*row_step, + height) of the row_count rows, row_stride bytes
+// apart, from src on; rows beyond them have no taps, but every window has some. `code` of a place: the flat offset from tap 0, code_step what a neighbour adds, row_code
 // what a row adds; in kinds of 8 and 16 bits the number of the tap, from which the flat offset is
 // n*step[0] + (n*reciprocal[0] >> 16)*step[1] + (n*reciprocal[1] >> 16)*step[2].
 struct ArgTaps {
     const std::int64_t* offset;
     const std::int64_t* code;
     std::int64_t rows, neighbours, code_step;
-    std::int64_t height, row_stride, row_code, row_step;
+    std::int64_t height, row_stride, row_code, row_step, row_first, row_count;
     std::int64_t reciprocal[2];
     std::int64_t step[3];
 };

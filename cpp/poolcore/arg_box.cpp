@@ -87,7 +87,6 @@ struct ArgLoop {
 struct ArgLoops {
     ArgLoop loop[kNumPhysical + 2];
     int n = 0;
-    bool down = false;  // loop[1] goes down the rows of kB
 };
 
 struct TapTable {
@@ -97,6 +96,18 @@ struct TapTable {
 
 // Fewer lanes than this are worth less than the windows of another axis gathered.
 constexpr std::int64_t kFewLanes = 8;
+
+// Whether the kernel can go down the rows of kB and make the best of a row once for all windows.
+bool can_share_rows(const Schedule& s) {
+    const PooledAxis& rows = s.axis[kB];
+    const PooledAxis& lanes = s.axis[kW];
+    const AxisGeometry& h = rows.geometry;
+    const AxisGeometry& w = lanes.geometry;
+    return s.inner.n == 1 && s.axis[kA].geometry.kernel == 1 && h.dilation == 1 &&
+           h.kernel > h.stride && h.kernel <= kMaxArgHeight && w.kernel > 1 &&
+           rows.plane_step > lanes.plane_step &&
+           (w.stride == 1 || (w.stride == 2 && w.dilation == 1));
+}
 
 class ArgBox {
    public:
@@ -127,11 +138,15 @@ class ArgBox {
         const AxisGeometry& lanes = s_.axis[kW].geometry;
         each_group(s_.axis[kA].geometry, box_.windows[kA], [&](const Group& a) {
             groups[kA] = a;
-            each_group(s_.axis[kB].geometry, box_.windows[kB], [&](const Group& b) {
+            const auto with_rows = [&](const Group& b) {
                 groups[kB] = b;
                 if (!across_) return with_columns({box_.windows[kW], {0, lanes.kernel}});
                 each_group(lanes, box_.windows[kW], with_columns);
-            });
+            };
+            const AxisGeometry& rows = s_.axis[kB].geometry;
+            if (shares_rows() && !shares_three())
+                return with_rows({box_.windows[kB], {0, rows.kernel}});
+            each_group(rows, box_.windows[kB], with_rows);
         });
     }
 
@@ -157,6 +172,18 @@ class ArgBox {
             fill_padding(field, std::max(g.in, ranges[kW].lo), ranges[kW].hi);
         }
         return field;
+    }
+
+    bool shares_rows() const {
+        return can_share_rows(s_) && box_.windows[kB].size() > 1 &&
+               box_.windows[kW].size() >= kFewLanes;
+    }
+
+    // For three rows there is a faster way that takes whole windows only.
+    bool shares_three() const {
+        const AxisGeometry& rows = s_.axis[kB].geometry;
+        const AxisGeometry& lanes = s_.axis[kW].geometry;
+        return rows.kernel == 3 && lanes.kernel == 3 && rows.stride == lanes.stride;
     }
 
     // Those of the windows of the box that lie in x.
@@ -193,7 +220,8 @@ class ArgBox {
             const AxisGeometry& g = s_.axis[x].geometry;
             const std::int64_t lo = groups[x].windows.lo;
             const std::int64_t at = g.start(lo) + groups[x].taps.first * g.dilation;
-            args.src += (at - field_.origin[x]) * field_.stride[x];
+            if (x != kB || args.taps.height == 1)
+                args.src += (at - field_.origin[x]) * field_.stride[x];
             args.dst += lo * s_.axis[x].out_stride;
             args.index += lo * s_.axis[x].index_stride;
             args.base += at * s_.axis[x].plane_step;
@@ -211,7 +239,6 @@ class ArgBox {
             const PooledAxis& axis = s_.axis[x];
             const std::int64_t turns = groups[x].windows.size();
             if (l.n > 0 && turns == 1) continue;
-            if (x == kB) l.down = l.n == 1 && !across_;
             l.loop[l.n++] = {turns, axis.geometry.stride * field_.stride[x], axis.out_stride,
                              axis.index_stride, axis.geometry.stride * axis.plane_step};
         }
@@ -220,9 +247,7 @@ class ArgBox {
                              planes_.index_stride, 0};
         if (l.loop[0].n < kFewLanes) {
             const auto fewer = [](const ArgLoop& a, const ArgLoop& b) { return a.n < b.n; };
-            ArgLoop* most = std::max_element(l.loop, l.loop + l.n, fewer);
-            if (most == l.loop + 1) l.down = false;
-            std::swap(*most, l.loop[0]);
+            std::swap(*std::max_element(l.loop, l.loop + l.n, fewer), l.loop[0]);
         }
         return l;
     }
@@ -245,15 +270,15 @@ class ArgBox {
         }
         const bool pairs = loops.loop[0].src == 2 * size_ && count[2] > 1 && bytes[2] == size_;
         const bool numbers = size_ <= 2;
-        const AxisGeometry& rows = s_.axis[kB].geometry;
-        const bool unit = loops.loop[0].src == size_;
-        const bool shared = (unit || pairs) && loops.down && order[1] == kB && count[0] == 1 && rows.dilation == 1 &&
-                            count[1] > rows.stride && count[1] <= kMaxArgHeight;
+        const Group& down = groups[kB];
+        const bool shared = shares_rows() && down.windows.size() > 1;
         ArgTaps t;
         t.height = shared ? count[1] : 1;
         t.row_stride = field_.stride[kB];
         t.row_code = numbers ? count[2] : flat[1];
-        t.row_step = rows.stride;
+        t.row_step = s_.axis[kB].geometry.stride;
+        t.row_first = s_.axis[kB].geometry.start(down.windows.lo) - field_.origin[kB];
+        t.row_count = field_.extent[kB];
         t.rows = 0;
         for (std::int64_t i = 0; i < count[0]; ++i)
             for (std::int64_t j = 0; j < (shared ? 1 : count[1]); ++j)
@@ -394,8 +419,8 @@ class ArgBox {
     std::uint64_t padding_;
 };
 
-// More taps cost more than pooling axis by axis.
-constexpr std::int64_t kFewTaps = 255;
+// More taps, one by one, cost more than pooling axis by axis.
+constexpr std::int64_t kFewTaps = 40;
 
 }  // namespace
 
@@ -404,14 +429,15 @@ bool takes_arg_window(const Schedule& s) {
     std::int64_t span = 0;  // flat, from the first tap to the last
     for (const PooledAxis& axis : s.axis) {
         const AxisGeometry& g = axis.geometry;
-        if (g.kernel > kFewTaps) return false;
+        if (g.kernel > kMaxArgTaps) return false;
         taps *= g.kernel;
         std::int64_t reach = 0;
         if (__builtin_mul_overflow(g.effective() - 1, axis.plane_step, &reach) ||
             __builtin_add_overflow(span, reach, &span))
             return false;
     }
-    return taps <= kFewTaps && span <= INT32_MAX;
+    const bool few = taps <= kFewTaps || s.axis[kW].geometry.out < kFewLanes || can_share_rows(s);
+    return few && taps <= kMaxArgTaps && span <= INT32_MAX;
 }
 
 void run_arg_box(const Schedule& s, const KernelTable& kernels, const Box& box,
