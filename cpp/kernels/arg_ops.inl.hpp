@@ -30,8 +30,20 @@ struct UnsignedOf<8> {
 template <class T>
 using Unsigned = typename UnsignedOf<static_cast<int>(sizeof(T))>::type;
 
+// Integers to wider ones: int32 to int64, narrower unsigned ones to uint32.
 template <class To, int N, class V>
 [[gnu::always_inline]] inline Vec<To, N> converted(V v) {
+#if defined(__AVX512F__)
+    // GCC 12 makes several instructions of what is one (and warns of the forms without a mask).
+    using R = Vec<To, N>;
+    if constexpr (sizeof(R) == 64 && sizeof(V) == 32 && sizeof(To) == 8) {
+        return (R)_mm512_maskz_cvtepi32_epi64(0xff, (__m256i)v);
+    } else if constexpr (sizeof(R) == 64 && sizeof(V) == 16 && sizeof(To) == 4) {
+        return (R)_mm512_maskz_cvtepu8_epi32(0xffff, (__m128i)v);
+    } else if constexpr (sizeof(R) == 64 && sizeof(V) == 32 && sizeof(To) == 4) {
+        return (R)_mm512_maskz_cvtepu16_epi32(0xffff, (__m256i)v);
+    }
+#endif
     if constexpr (N == 1) {
         return static_cast<To>(v);
     } else {
@@ -67,7 +79,7 @@ struct ArgInt {
     template <int N>
     using Open = Nothing;
     static constexpr bool kKeepsRaw = false;
-    static constexpr bool kCommon = sizeof(Bits) < 8;
+    static constexpr bool kCommon = true;
     template <int N>
     [[gnu::always_inline]] static Vec<Key, N> key(Vec<Bits, N> raw, const ArgOrder& order) {
         return static_cast<Vec<Key, N>>(raw ^ splat<Bits, N>(static_cast<Bits>(order.flip)));
@@ -112,7 +124,7 @@ struct ArgFloat {
     template <int N>
     using Open = typename NumbersOf<T, N>::type;
     static constexpr bool kKeepsRaw = false;
-    static constexpr bool kCommon = !Omit;
+    static constexpr bool kCommon = !Omit;  // worth loops of its own for common windows
     template <int N>
     [[gnu::always_inline]] static Vec<Key, N> key(Vec<Bits, N> raw, const ArgOrder& order) {
         using K = Vec<Key, N>;

@@ -89,7 +89,8 @@ struct ArgOrder {
 // window q is rows [row_first + q*row_step, + height) of the row_count rows, row_stride bytes
 // apart, from src on; rows beyond them have no taps, but every window has some. `code` of a place: the flat offset from tap 0, code_step what a neighbour adds, row_code
 // what a row adds; in kinds of 8 and 16 bits the number of the tap, from which the flat offset is
-// n*step[0] + (n*reciprocal[0] >> 16)*step[1] + (n*reciprocal[1] >> 16)*step[2].
+// n*step[0] + (n*reciprocal[0] >> 16)*step[1] + (n*reciprocal[1] >> 16)*step[2]; in planes
+// reciprocal[1] is 0.
 struct ArgTaps {
     const std::int64_t* offset;
     const std::int64_t* code;

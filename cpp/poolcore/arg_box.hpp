@@ -6,9 +6,6 @@
 
 namespace poolcore {
 
-// Whether the windows have few enough taps, near enough to each other.
-bool takes_arg_window(const Schedule& s);
-
 // Preconditions: s.arg_window, and the box fits the scratch.
 void run_arg_box(const Schedule& s, const KernelTable& kernels, const Box& box, Scratch& scratch);
 

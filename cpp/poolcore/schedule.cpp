@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "poolcore/arg_box.hpp"
+#include "poolcore/arg_kind.hpp"
 #include "poolcore/scratch.hpp"
 #include "poolcore/stages.hpp"
 
