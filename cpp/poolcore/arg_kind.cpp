@@ -56,10 +56,14 @@ ArgKind kind_of(const PoolSpec& spec, DType t) {
 namespace {
 
 // More taps, one by one, cost more than pooling axis by axis.
-constexpr std::int64_t kFewTaps = 40;
+constexpr std::int64_t kFewTaps = 30;
 
-// Rows and columns of a window that take longer one by one than by doubling.
-constexpr std::int64_t kFewSteps = 26;
+// Rows and columns of a window that take longer one by one than by doubling, which has to carry
+// wide indices whatever the type, and to make all windows between those at a stride.
+std::int64_t few_steps(const Schedule& s) {
+    const bool wide = item_size(s.plan->in_dtype) >= 4 && s.axis[kW].geometry.stride == 1;
+    return wide ? 10 : 26;
+}
 
 }  // namespace
 
@@ -70,8 +74,7 @@ bool can_share_rows(const Schedule& s) {
     const AxisGeometry& w = lanes.geometry;
     return s.inner.n == 1 && s.axis[kA].geometry.kernel == 1 && h.dilation == 1 &&
            h.kernel > h.stride && h.kernel <= kMaxArgHeight && w.kernel > 1 &&
-           h.kernel + w.kernel <= kFewSteps &&
-           rows.plane_step > lanes.plane_step &&
+           h.kernel + w.kernel <= few_steps(s) && rows.plane_step > lanes.plane_step &&
            (w.stride == 1 || (w.stride == 2 && w.dilation == 1));
 }
 

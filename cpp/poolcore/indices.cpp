@@ -1,6 +1,9 @@
 #include "poolcore/indices.hpp"
 
+#include <algorithm>
 #include <cstring>
+
+#include "poolcore/arg_kind.hpp"
 
 namespace poolcore {
 namespace {
@@ -34,6 +37,51 @@ void replace_negative(std::byte* dst, std::int64_t n, std::int64_t stride, std::
     }
 }
 
+bool is_nan(const std::byte* p, DType t) {
+    std::uint64_t bits = 0;
+    std::memcpy(&bits, p, item_size(t));  // little end first
+    return (bits & ~sign_bit(t)) > infinity_bits(t);
+}
+
+// Index of the first number in a window, of its first element if all are NaN. `x` is position 0.
+std::int64_t first_number(const Schedule& s, const std::byte* x,
+                          const std::int64_t window[kNumPhysical]) {
+    int order[kNumPhysical] = {kA, kB, kW};
+    std::stable_sort(order, order + kNumPhysical, [&s](int a, int b) {
+        return s.axis[a].plane_step > s.axis[b].plane_step;
+    });
+    const PooledAxis& outer = s.axis[order[0]];
+    const PooledAxis& middle = s.axis[order[1]];
+    const PooledAxis& inner = s.axis[order[2]];
+    TapRange taps[kNumPhysical];
+    for (int i = 0; i < kNumPhysical; ++i)
+        taps[i] = s.axis[order[i]].geometry.taps(window[order[i]]);
+    const auto position = [&](int i, std::int64_t tap) {
+        const AxisGeometry& g = s.axis[order[i]].geometry;
+        return g.start(window[order[i]]) + tap * g.dilation;
+    };
+    for (std::int64_t i = taps[0].first; i < taps[0].last; ++i)
+        for (std::int64_t j = taps[1].first; j < taps[1].last; ++j)
+            for (std::int64_t k = taps[2].first; k < taps[2].last; ++k) {
+                const std::int64_t a = position(0, i), b = position(1, j), c = position(2, k);
+                if (!is_nan(x + a * outer.in_stride + b * middle.in_stride + c * inner.in_stride,
+                            s.plan->in_dtype))
+                    return a * outer.plane_step + b * middle.plane_step + c * inner.plane_step;
+            }
+    return first_index(s, window);
+}
+
+bool is_least(const std::byte* value, Work work) {
+    if (work == Work::kF32) {
+        float f = 0;
+        std::memcpy(&f, value, sizeof f);
+        return f == -__builtin_inff();
+    }
+    double d = 0;
+    std::memcpy(&d, value, sizeof d);
+    return d == -__builtin_inf();
+}
+
 }  // namespace
 
 std::int64_t first_index(const Schedule& s, const std::int64_t window[kNumPhysical]) {
@@ -50,18 +98,35 @@ std::int64_t first_index(const Schedule& s, const std::int64_t window[kNumPhysic
 void finish_indices(const Schedule& s, const Box& box, const Field& values) {
     const auto widen = s.element() == 4 ? widen_line<std::int32_t> : widen_line<std::int64_t>;
     const std::int64_t plane_stride = s.n_batch > 0 ? s.batch[s.n_batch - 1].index_stride : 0;
+    const std::int64_t in_stride = s.n_batch > 0 ? s.batch[s.n_batch - 1].in_stride : 0;
     const bool across = box.inner > 1;
     const std::int64_t lines = across ? values.extent[kW] : 1;
     const std::int64_t n = across ? box.inner : values.extent[kW];
     const std::int64_t step = across ? s.inner.index_stride : s.axis[kW].index_stride;
+    const bool omit = s.has_aux && is_float(s.plan->in_dtype);
+    // NaN left out was pooled as the least value there is, so that which won may be NaN.
+    const auto mend_omitted = [&](const std::byte* value, std::byte* dst, const std::byte* x,
+                                  std::int64_t* window) {
+        for (std::int64_t i = 0; i < n; ++i) {
+            if (is_least(value + i * s.element(), s.work)) {
+                const std::byte* from = across ? x + i * s.inner.in_stride : x;
+                const std::int64_t flat = first_number(s, from, window);
+                std::memcpy(dst + i * step, &flat, 8);
+            }
+            if (!across) ++window[kW];
+        }
+    };
     const auto line = [&](std::int64_t p, std::int64_t a, std::int64_t b, std::int64_t w) {
-        const std::byte* src = values.index + p * values.plane_stride + a * values.stride[kA] +
-                               b * values.stride[kB] + w * values.stride[kW];
+        const std::int64_t place = p * values.plane_stride + a * values.stride[kA] +
+                                   b * values.stride[kB] + w * values.stride[kW];
         std::int64_t window[kNumPhysical] = {box.windows[kA].lo + a, box.windows[kB].lo + b,
                                              box.windows[kW].lo + w};
         std::byte* dst = box.index + p * plane_stride;
         for (int x = 0; x < kNumPhysical; ++x) dst += window[x] * s.axis[x].index_stride;
-        if (!widen(src, dst, n, step)) return;
+        const bool negative = widen(values.index + place, dst, n, step);
+        if (omit)
+            return mend_omitted(values.values + place, dst, box.in + p * in_stride, window);
+        if (!negative) return;
         if (across) return replace_negative(dst, n, step, first_index(s, window));
         for (std::int64_t i = 0; i < n; ++i, ++window[kW])
             replace_negative(dst + i * step, 1, step, first_index(s, window));
