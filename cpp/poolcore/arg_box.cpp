@@ -100,7 +100,9 @@ class ArgBox {
         Source bits = source;
         if (is_half(type_)) bits.dtype = DType::kInt16;
         pack_field(context_, {context_.combine, s_.work, Change::kNone, false, 0}, bits, field);
-        if (!all_inside) {
+        // pack_field fills with the least or greatest value of s_.work, in most types the padding.
+        const bool packed = padding_ == identity_ && !is_half(type_) && type_ != DType::kBool;
+        if (!all_inside && !packed) {
             fill_padding(field, ranges[kW].lo, std::min<std::int64_t>(0, ranges[kW].hi));
             fill_padding(field, std::max(g.in, ranges[kW].lo), ranges[kW].hi);
         }
