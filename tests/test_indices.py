@@ -107,3 +107,107 @@ def test_index_counts_beyond_the_narrow_types(dtype: type, rng: np.random.Genera
             want = [int(np.argmax(x[0, 0, :, c : c + k])) for c in range(400 - k + 1)]
             rows, columns = np.divmod(want, k)
             assert got[1].ravel().tolist() == (rows * 400 + columns + np.arange(len(want))).tolist()
+
+
+# Kernel, stride, padding, dilation, ceil_mode: every way the kernel for small windows takes, and
+# the way of large ones.
+WINDOWS = [
+    (2, 2, 0, 1, False),
+    (2, 1, 1, 1, False),
+    (3, 1, 1, 1, False),
+    (3, 2, 1, 1, True),
+    (3, 3, 0, 1, False),
+    (3, (1, 2), 1, 1, False),
+    (3, (2, 1), 0, 1, True),
+    (4, 3, 2, 1, True),
+    (5, 1, 2, 1, False),
+    (5, 2, (4, 1), 1, False),
+    (5, 5, 2, 1, True),
+    (3, 1, 2, 2, False),
+    (3, 2, 3, 3, False),
+    ((1, 5), (1, 2), 0, 1, False),
+    ((7, 1), (2, 1), (3, 0), 1, False),
+    ((9, 4), (2, 2), (8, 3), 1, True),
+    ((2, 8), (1, 2), 1, 1, False),
+    (15, 1, 7, 1, False),
+    (17, (1, 2), 8, 1, False),
+    ((40, 2), 1, 0, 1, False),
+]
+
+
+def hard_array(rng: np.random.Generator, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    """Full of ties, zeros of both signs, NaN and the least and greatest values."""
+    if dtype == np.bool_:
+        return rng.random(shape) < 0.5
+    if dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        values = np.array([info.min, info.max, 0, 1, info.min], dtype)
+    else:
+        values = np.array([-np.inf, np.inf, 0.0, -0.0, np.nan, 1, -1, -np.inf]).astype(dtype)
+    chosen = rng.choice(values, shape)
+    noise = rng.integers(0, 100, shape).astype(dtype)
+    return np.where(rng.random(shape) < rng.choice([0.02, 0.5, 1.0]), chosen, noise)
+
+
+@pytest.mark.parametrize("op", ["max", "min"])
+@pytest.mark.parametrize("dtype", DTYPES, ids=name)
+def test_every_window_and_width(dtype: np.dtype, op: str, rng: np.random.Generator) -> None:
+    lanes = 64 // dtype.itemsize
+    for k, s, p, d, ceil in WINDOWS:
+        for wide in (rng.integers(1, 9), lanes // 4, lanes, lanes + 1, 2 * lanes + rng.integers(9)):
+            width = int(wide) * (s if isinstance(s, int) else s[1]) + int(rng.integers(2))
+            height = int(rng.integers(1, 20)) + (40 if k == (40, 2) else 0)
+            x = hard_array(rng, dtype, (int(rng.integers(1, 3)), height, width))
+            policy = str(rng.choice(["propagate", "omit"]))
+            args = (x, k, op, (1, 2), s, p, d)
+            options = {"ceil_mode": ceil, "nan_policy": policy, "return_indices": True}
+            try:
+                want = oracle.pool(*args, **options)
+            except ValueError:
+                continue  # the window is larger than the plane
+            for target, threads in configurations():
+                got = poolcore.pool(*args, **options, threads=threads)
+                for g, w in zip(got, want, strict=True):
+                    assert_same(g, w, f"{x.shape} {k, s, p, d, policy} on {target}, {threads}")
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=name)
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [
+        ((3, 70), (1,)),
+        ((70, 3), (0,)),
+        ((2, 9, 11, 19), (1, 2)),
+        ((2, 9, 11, 3), (1, 2)),
+        ((2, 6, 7, 70), (1, 2, 3)),
+        ((6, 7, 9, 20), (0, 1, 2)),
+        ((40, 9, 9), (1, 2)),
+        ((40, 5, 3, 3), (1, 2, 3)),
+    ],
+    ids=name,
+)
+def test_axes_and_strides(
+    dtype: np.dtype, shape: tuple[int, ...], axes: tuple[int, ...], rng: np.random.Generator
+) -> None:
+    for k, s, p, d in ((2, 2, 0, 1), (3, 2, 1, 1), (3, 1, 1, 1), (2, 1, 1, 2), (3, 5, 2, 1)):
+        whole = hard_array(rng, dtype, tuple(2 * n for n in shape))
+        steps = tuple(int(i) for i in rng.choice([1, 1, 2, -1, -2], len(shape)))
+        x = whole[tuple(slice(None, None, i) for i in steps)]
+        x = x[tuple(slice(0, n) for n in shape)]
+        if rng.random() < 0.3:
+            x = np.asfortranarray(x)
+        op = str(rng.choice(["max", "min"]))
+        policy = str(rng.choice(["propagate", "omit"]))
+        options = {"nan_policy": policy, "return_indices": True}
+        want = oracle.pool(x, k, op, axes, s, p, d, **options)
+        apart = tuple(2 * n for n in want[0].shape)
+        half = (slice(None, None, 2),) * len(shape)
+        for target, threads in configurations():
+            out = np.zeros(apart, dtype), np.zeros(apart, np.int64)
+            views = out[0][half], out[1][half]
+            poolcore.pool(x, k, op, axes, s, p, d, **options, threads=threads, out=views)
+            got = poolcore.pool(x, k, op, axes, s, p, d, **options, threads=threads)
+            for g, v, w in zip(got, views, want, strict=True):
+                note = f"{x.shape} {x.strides} {k, s, p, d, op, policy} on {target}"
+                assert_same(g, w, note)
+                assert_same(np.ascontiguousarray(v), w, note + ", out")

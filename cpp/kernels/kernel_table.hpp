@@ -82,6 +82,57 @@ struct PlanesArgs {
 };
 inline constexpr std::int64_t kMaxPlaneSide = 8;
 
+// What arg_window compares: see arg_ops.inl.hpp.
+enum class ArgKind : std::uint8_t {
+    kI8, kI16, kI32, kI64,  // bool and unsigned integers, too
+    kF32, kF64,
+    kF32Omit, kF64Omit,  // NaN loses against everything
+    kHalf,               // float16 and bfloat16
+};
+inline constexpr int kNumArgKinds = 9;
+
+// How bits become keys that are compared as signed integers or floats, the greatest wins.
+struct ArgOrder {
+    std::int64_t flip;      // the bits (of halves: of the key) that are inverted
+    std::int16_t infinity;  // kHalf: magnitudes above are NaN,
+    std::int16_t nan_key;   // whose key is this
+};
+
+// The taps of a window in row-major order: `rows` places, `offset` bytes after tap 0, with
+// `neighbours` taps each side by side. With height > 1 that is the top row of the window only:
+// window q is rows [row_first + q*row_step, + height) of the row_count rows, row_stride bytes
+// apart, from src on; rows beyond them have no taps, but every window has some. `code` of a place: the flat offset from tap 0, code_step what a neighbour adds, row_code
+// what a row adds; in kinds of 8 and 16 bits the number of the tap, from which the flat offset is
+// n*step[0] + (n*reciprocal[0] >> 16)*step[1] + (n*reciprocal[1] >> 16)*step[2]; in planes
+// reciprocal[1] is 0.
+struct ArgTaps {
+    const std::int64_t* offset;
+    const std::int64_t* code;
+    std::int64_t rows, neighbours, code_step;
+    std::int64_t height, row_stride, row_code, row_step, row_first, row_count;
+    std::int64_t reciprocal[2];
+    std::int64_t step[3];
+};
+inline constexpr std::int64_t kMaxArgTaps = 255;
+inline constexpr std::int64_t kMaxArgHeight = 32;
+
+// arg_window: dst[p][q][x] = the best of the window whose tap 0 is src[p][q][x], p < n0, q < n1,
+// x < n; index[p][q][x] its flat index as int64, tap 0 of the window being
+// base + p*base_stride0 + q*base_stride1 + x*base_step. Steps lead from x to x + 1. With
+// neighbours > 1 src_step is two elements. Results overlap no source.
+struct ArgWindowArgs {
+    const std::byte* src;
+    std::byte* dst;
+    std::byte* index;
+    std::int64_t n0, n1, n;
+    std::int64_t src_stride0, src_stride1, src_step;
+    std::int64_t dst_stride0, dst_stride1, dst_step;
+    std::int64_t index_stride0, index_stride1, index_step;
+    std::int64_t base, base_stride0, base_stride1, base_step;
+    ArgTaps taps;
+    ArgOrder order;
+};
+
 // How pack changes a value on its way into the kernels.
 enum class Change : std::uint8_t {
     kNone,     // convert to the work type
@@ -139,6 +190,7 @@ using RowsKernel = void (*)(const RowsArgs&);
 using SlideKernel = void (*)(const SlideArgs&);
 using WindowKernel = void (*)(const WindowArgs&);
 using PlanesKernel = void (*)(const PlanesArgs&);
+using ArgWindowKernel = void (*)(const ArgWindowArgs&);
 using PackKernel = void (*)(const PackArgs&);
 using FinishKernel = void (*)(const FinishArgs&);
 
@@ -148,6 +200,7 @@ struct KernelTable {
     SlideKernel slide[kNumCombines][kNumWorks];
     WindowKernel window[kNumCombines][kNumWorks];  // null for kArgMax
     PlanesKernel planes[kNumCombines][kNumWorks];  // likewise
+    ArgWindowKernel arg_window[kNumArgKinds];
     PackKernel pack[kNumChanges][kNumDTypes][kNumWorks];
     FinishKernel finish[kNumFinishes][kNumWorks][kNumDTypes];
 };

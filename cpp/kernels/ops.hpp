@@ -160,8 +160,18 @@ struct SumOp {
 
 // A value and where it came from. The first NaN wins over all that follow.
 struct ArgMax {
-    template <class V, class I>
+    template <class T, class V, class I>
     [[gnu::always_inline]] static void combine(V& acc, I& at, V x, I x_at) {
+#if defined(__AVX512F__)
+        if constexpr (sizeof(V) == 64 && sizeof(T) == 4 && kIsFloat<T>) {
+            const __m512 a = (__m512)acc, b = (__m512)x;
+            const __mmask16 m = _mm512_mask_cmp_ps_mask(_mm512_cmp_ps_mask(a, a, _CMP_ORD_Q), b,
+                                                        a, _CMP_NLE_UQ);
+            acc = (V)_mm512_mask_mov_ps(a, m, b);
+            at = (I)_mm512_mask_mov_epi32((__m512i)at, m, (__m512i)x_at);
+            return;
+        }
+#endif
         const auto take = (x > acc) | ((x != x) & (acc == acc));
         at = take ? x_at : at;
         acc = take ? x : acc;

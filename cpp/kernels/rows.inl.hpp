@@ -146,31 +146,37 @@ void rows(const RowsArgs& a) {
                              a.dst + p * a.dst_stride0 + q * a.dst_stride1, a);
 }
 
-// The same with an index beside each value; ties and NaN go to the earlier tap.
-template <class T, int N>
-[[gnu::always_inline]] inline void arg_column(const RowsArgs& a, std::int64_t at,
-                                              std::int64_t dst_at) {
+// The same with an index beside each value; ties and NaN go to the earlier tap. U vectors at once:
+// their taps do not wait for each other.
+template <class T, int N, int U>
+[[gnu::always_inline]] inline void arg_vectors_of_rows(const RowsArgs& a, std::int64_t at,
+                                                       std::int64_t dst_at) {
     using V = Vec<T, N>;
     using I = Vec<SameInt<T>, N>;
-    V best = splat<T, N>(lowest<T>());
-    I where = splat<SameInt<T>, N>(SameInt<T>(-1));
-    for (std::int64_t j = a.first; j < a.last; ++j, at += a.tap_stride) {
-        const V x = load<V>(a.src + at);
-        const I x_at = load<I>(a.src_index + at);
-        if (j == a.first) {
-            best = x;
-            where = x_at;
-        } else {
-            ArgMax::combine(best, where, x, x_at);
-        }
+    constexpr std::int64_t size = sizeof(V);
+    V best[U];
+    I where[U];
+    for (int u = 0; u < U; ++u) {
+        best[u] = splat<T, N>(lowest<T>());
+        where[u] = splat<SameInt<T>, N>(SameInt<T>(-1));
+        if (a.first < a.last) best[u] = load<V>(a.src + at + u * size);
+        if (a.first < a.last) where[u] = load<I>(a.src_index + at + u * size);
     }
-    store(a.dst + dst_at, best);
-    store(a.dst_index + dst_at, where);
+    for (std::int64_t j = a.first + 1; j < a.last; ++j) {
+        at += a.tap_stride;
+        for (int u = 0; u < U; ++u)
+            ArgMax::combine<T>(best[u], where[u], load<V>(a.src + at + u * size),
+                               load<I>(a.src_index + at + u * size));
+    }
+    for (int u = 0; u < U; ++u) {
+        store(a.dst + dst_at + u * size, best[u]);
+        store(a.dst_index + dst_at + u * size, where[u]);
+    }
 }
 
 template <class T>
 void arg_rows(const RowsArgs& a) {
-    constexpr std::int64_t lanes = kLanes<T>;
+    constexpr int lanes = kLanes<T>;
     constexpr std::int64_t size = sizeof(T);
     const bool in_place = a.dst == a.src && a.last - a.first > 1;
     for (std::int64_t p = 0; p < a.n0; ++p)
@@ -178,14 +184,17 @@ void arg_rows(const RowsArgs& a) {
             const std::int64_t from = p * a.src_stride0 + q * a.src_stride1;
             const std::int64_t to = p * a.dst_stride0 + q * a.dst_stride1;
             std::int64_t x = 0;
+            for (; x + 2 * lanes <= a.n; x += 2 * lanes)
+                arg_vectors_of_rows<T, lanes, 2>(a, from + x * size, to + x * size);
             for (; x + lanes <= a.n; x += lanes)
-                arg_column<T, kLanes<T>>(a, from + x * size, to + x * size);
+                arg_vectors_of_rows<T, lanes, 1>(a, from + x * size, to + x * size);
             if (x < a.n && a.n >= lanes && lanes > 1 && !in_place) {
                 x = a.n - lanes;
-                arg_column<T, kLanes<T>>(a, from + x * size, to + x * size);
+                arg_vectors_of_rows<T, lanes, 1>(a, from + x * size, to + x * size);
                 x = a.n;
             }
-            for (; x < a.n; ++x) arg_column<T, 1>(a, from + x * size, to + x * size);
+            for (; x < a.n; ++x)
+                arg_vectors_of_rows<T, 1, 1>(a, from + x * size, to + x * size);
         }
 }
 

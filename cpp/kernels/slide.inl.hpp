@@ -83,11 +83,11 @@ template <class T, int N>
     const I i0 = load<I>(q), i1 = load<I>(q + sizeof(I));
     V best = every_second<0, T, N>(v0, v1);
     I where = every_second<0, S, N>(i0, i1);
-    ArgMax::combine(best, where, every_second<1, T, N>(v0, v1), every_second<1, S, N>(i0, i1));
+    ArgMax::combine<T>(best, where, every_second<1, T, N>(v0, v1), every_second<1, S, N>(i0, i1));
     if (taps == 3) {
         const V v2 = load<V>(p + sizeof(T)), v3 = load<V>(p + sizeof(T) + sizeof(V));
         const I i2 = load<I>(q + sizeof(T)), i3 = load<I>(q + sizeof(T) + sizeof(I));
-        ArgMax::combine(best, where, every_second<1, T, N>(v2, v3),
+        ArgMax::combine<T>(best, where, every_second<1, T, N>(v2, v3),
                         every_second<1, S, N>(i2, i3));
     }
     store(a.dst + to, best);
@@ -111,7 +111,7 @@ void arg_slide_line(const SlideArgs& a, std::int64_t from, std::int64_t to) {
         T best = load<T>(a.src + from + 2 * i * size);
         SameInt<T> where = load<SameInt<T>>(a.src_index + from + 2 * i * size);
         for (int j = 1; j < taps; ++j)
-            ArgMax::combine(best, where, load<T>(a.src + from + (2 * i + j) * size),
+            ArgMax::combine<T>(best, where, load<T>(a.src + from + (2 * i + j) * size),
                             load<SameInt<T>>(a.src_index + from + (2 * i + j) * size));
         store(a.dst + to + i * size, best);
         store(a.dst_index + to + i * size, where);

@@ -4,6 +4,7 @@
 
 #include <type_traits>
 
+#include "kernels/arg_window.inl.hpp"
 #include "kernels/finish.inl.hpp"
 #include "kernels/pack.inl.hpp"
 #include "kernels/planes.inl.hpp"
@@ -89,6 +90,21 @@ constexpr void add_arg(KernelTable& t) {
     constexpr int w = work_of<T>();
     t.rows[at(Combine::kArgMax)][w] = arg_rows<T>;
     t.slide[at(Combine::kArgMax)][w] = arg_slide<T>;
+}
+
+constexpr void add_arg_windows(KernelTable& t) {
+    const auto add = [&t](ArgKind kind, ArgWindowKernel kernel) {
+        t.arg_window[static_cast<int>(kind)] = kernel;
+    };
+    add(ArgKind::kI8, arg_window<ArgInt<std::int8_t>>);
+    add(ArgKind::kI16, arg_window<ArgInt<std::int16_t>>);
+    add(ArgKind::kI32, arg_window<ArgInt<std::int32_t>>);
+    add(ArgKind::kI64, arg_window<ArgInt<std::int64_t>>);
+    add(ArgKind::kF32, arg_window<ArgFloat<float, false>>);
+    add(ArgKind::kF64, arg_window<ArgFloat<double, false>>);
+    add(ArgKind::kF32Omit, arg_window<ArgFloat<float, true>>);
+    add(ArgKind::kF64Omit, arg_window<ArgFloat<double, true>>);
+    add(ArgKind::kHalf, arg_window<ArgHalf>);
 }
 
 template <DType D, class W>
@@ -261,6 +277,7 @@ constexpr KernelTable make_table() {
     add_arg<std::uint64_t>(t);
     add_arg<float>(t);
     add_arg<double>(t);
+    add_arg_windows(t);
     add_packs(t);
     add_integer_finishes<std::int16_t>(t);
     add_integer_finishes<std::uint16_t>(t);

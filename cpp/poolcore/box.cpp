@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "poolcore/arg_box.hpp"
 #include "poolcore/finish.hpp"
+#include "poolcore/indices.hpp"
 
 namespace poolcore {
 namespace {
@@ -235,6 +237,7 @@ void pool_whole_box(const Schedule& s, const KernelTable& kernels, const Box& bo
 
 void run_box(const Schedule& s, const KernelTable& kernels, const Box& box, Scratch& scratch) {
     if (split_at_edges(s, kernels, box, scratch)) return;
+    if (s.arg_window) return run_arg_box(s, kernels, box, scratch);
     pool_whole_box(s, kernels, box, scratch);
     const bool omit = s.combine == Combine::kMaxOmit || s.combine == Combine::kMinOmit;
     if (s.plan->empty_windows && (omit || s.finish == Finish::kMean))

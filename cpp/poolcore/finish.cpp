@@ -169,25 +169,6 @@ void store_low_bytes(std::byte* dst, std::uint64_t bits, std::size_t size) {
     if (size == 8) std::memcpy(dst, &bits, 8);
 }
 
-template <class Int>
-std::int64_t index_at(const std::byte* p) {
-    Int i;
-    std::memcpy(&i, p, sizeof i);
-    return i;
-}
-
-// Flat index of the first element of x in a window; -1 where the window has none.
-std::int64_t first_index(const Schedule& s, const std::int64_t window[kNumPhysical]) {
-    std::int64_t flat = 0;
-    for (int x = 0; x < kNumPhysical; ++x) {
-        const AxisGeometry& g = s.axis[x].geometry;
-        const TapRange taps = g.taps(window[x]);
-        if (taps.count() == 0) return -1;
-        flat += (g.start(window[x]) + taps.first * g.dilation) * s.axis[x].plane_step;
-    }
-    return flat;
-}
-
 }  // namespace
 
 namespace {
@@ -275,30 +256,6 @@ void finish_box(const Schedule& s, const StageContext& c, Finish finish, const B
                s.n_batch > 0 ? s.batch[s.n_batch - 1].out_stride : 0,
                s.inner.out_stride};
     if (!f.at_once()) f.lines();
-}
-
-void finish_indices(const Schedule& s, const Box& box, const Field& values) {
-    const auto read = s.element() == 4 ? index_at<std::int32_t> : index_at<std::int64_t>;
-    const std::int64_t plane_stride = s.n_batch > 0 ? s.batch[s.n_batch - 1].index_stride : 0;
-    for (std::int64_t p = 0; p < box.planes; ++p)
-        for (std::int64_t a = 0; a < values.extent[kA]; ++a)
-            for (std::int64_t b = 0; b < values.extent[kB]; ++b)
-                for (std::int64_t w = 0; w < values.extent[kW]; ++w) {
-                    const std::byte* src = values.index + p * values.plane_stride +
-                                           a * values.stride[kA] + b * values.stride[kB] +
-                                           w * values.stride[kW];
-                    const std::int64_t window[kNumPhysical] = {box.windows[kA].lo + a,
-                                                               box.windows[kB].lo + b,
-                                                               box.windows[kW].lo + w};
-                    std::byte* dst = box.index + p * plane_stride;
-                    for (int x = 0; x < kNumPhysical; ++x)
-                        dst += window[x] * s.axis[x].index_stride;
-                    for (std::int64_t i = 0; i < box.inner; ++i) {
-                        std::int64_t flat = read(src + i * s.element());
-                        if (flat < 0) flat = first_index(s, window);
-                        std::memcpy(dst + i * s.inner.index_stride, &flat, 8);
-                    }
-                }
 }
 
 }  // namespace poolcore

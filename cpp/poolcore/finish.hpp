@@ -18,7 +18,4 @@ double common_divisor(const Schedule& s, const Box& box);
 // become NaN, maxima that omit NaN -inf, minima +inf.
 void finish_empty_windows(const Schedule& s, const Box& box);
 
-// Indices to int64; a window where nothing beat the padding gets the place of its first element.
-void finish_indices(const Schedule& s, const Box& box, const Field& values);
-
 }  // namespace poolcore

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "poolcore/arg_kind.hpp"
 #include "poolcore/stages.hpp"
 
 namespace poolcore {
@@ -190,6 +191,16 @@ void drop_idle_stages(Schedule& s) {
     s.n_stages = kept;
 }
 
+// Indices of small windows: from x as it is, in one kernel.
+void choose_arg_window(Schedule& s) {
+    if (!s.with_index() || !takes_arg_window(s)) return;
+    s.arg_window = true;
+    const DType t = s.plan->in_dtype;
+    s.work = is_float(t) && item_size(t) == 2 ? Work::kI16 : order_work(t);
+    s.change = Change::kNone;
+    s.has_aux = false;
+}
+
 void find_together(Schedule& s) {
     const bool sum = s.combine == Combine::kSum;
     for (int i = 0; i + 1 < s.n_stages && s.inner.n == 1; ++i)
@@ -223,6 +234,8 @@ void choose_direct(Schedule& s) {
         static_cast<std::int64_t>(item_size(plan.in_dtype)) == size;
     const bool lanes = s.inner.n > 1 ? s.inner.in_stride == size
                                      : s.axis[kW].in_stride == size || s.axis[kW].geometry.in == 1;
+    if (s.arg_window) s.direct_in = lanes;
+    if (s.arg_window) return;
     s.direct_in = native && lanes && s.change == Change::kNone && !s.has_aux && !s.with_index();
     const bool same = static_cast<std::int64_t>(item_size(plan.out_dtype)) == size;
     const bool out_lanes = s.inner.n > 1
@@ -270,8 +283,15 @@ Schedule make_schedule(const PoolPlan& plan, const StridedView& in, const Mutabl
     drop_idle_stages(s);
     find_together(s);
     find_whole_planes(s);
+    choose_arg_window(s);
     choose_direct(s);
     choose_box(s, threads);
+    if (s.huge && s.arg_window) {  // not for this path, which holds whole windows
+        s.arg_window = false;
+        choose_work(s);
+        choose_direct(s);
+        choose_box(s, threads);
+    }
     count_tasks(s);
     return s;
 }

@@ -68,6 +68,7 @@ struct Schedule {
     int n_stages = 0;
     int together = -1;  // stages together and together + 1, kB and kW, are one kernel's work
     bool whole_planes = false;  // every window is a small plane of its own: see PlanesArgs
+    bool arg_window = false;  // indices by one kernel for all axes: see arg_box.hpp
     BatchAxis inner;  // strides of the contiguous run; n = 1 when kW holds the lanes
     BatchAxis batch[kMaxRank];
     int n_batch = 0;  // batch[n_batch - 1] is the one whose planes share a box
@@ -83,7 +84,7 @@ struct Schedule {
     bool with_index() const { return combine == Combine::kArgMax; }
     std::int64_t element() const { return work_size(work); }
     // The first kernel needs all columns of its windows, the padding included.
-    bool lanes_first() const { return inner.n == 1 && (order[0] == kW || together == 0); }
+    bool lanes_first() const { return inner.n == 1 && (arg_window || order[0] == kW || together == 0); }
 };
 
 // Scratch one worker may use; with it a call stays under 1 MiB a thread.

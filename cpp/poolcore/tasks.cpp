@@ -21,7 +21,7 @@ bool lanes_pooled(const Schedule& s, int axis) { return axis == kW && s.inner.n 
 
 // Scratch that a box needs at most, counted as box.cpp and stages.cpp take it.
 std::int64_t box_scratch(const Schedule& s, const BoxShape& box) {
-    const std::int64_t size = s.element() * (s.with_index() ? 2 : 1);
+    const std::int64_t size = s.element() * (s.with_index() && !s.arg_window ? 2 : 1);
     std::int64_t extent[kNumPhysical];
     for (int x = 0; x < kNumPhysical; ++x)
         extent[x] = lanes_pooled(s, x) ? reach(s.axis[x].geometry, box.out[x]) + 8
@@ -32,6 +32,7 @@ std::int64_t box_scratch(const Schedule& s, const BoxShape& box) {
         return times(times(plane, box.planes), size) + 4 * kScratchSlack;
     };
     std::int64_t total = reads_x(s) ? 0 : bytes();
+    if (s.arg_window) return std::min(kMany, total + 64 * kScratchSlack);
     std::int64_t temporary = 0;
     for (int i = 0; i < s.n_stages; ++i) {
         const int x = s.order[i];
