@@ -1,8 +1,10 @@
 #include "poolcore/box.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "poolcore/finish.hpp"
+#include "poolcore/narrow.hpp"
 
 namespace poolcore {
 namespace {
@@ -41,6 +43,8 @@ Field with_margins(const StageContext& c, const Field& from, Range ranges[kNumPh
     return to;
 }
 
+}  // namespace
+
 Field field_on_output(const Schedule& s, const Box& box) {
     Field f;
     f.planes = box.planes;
@@ -56,6 +60,8 @@ Field field_on_output(const Schedule& s, const Box& box) {
     f.values = box.out + offset;
     return f;
 }
+
+namespace {
 
 // Pools the box in one pass, stage after stage.
 Field pool_box(const Schedule& s, const StageContext& c, const Pass& pass, const Box& box,
@@ -141,6 +147,12 @@ bool pool_keys(const Schedule& s, const KernelTable& kernels, const Box& box, Sc
     return !special;
 }
 
+// What the window kernel may divide by: beyond 2^24 float sums are divided in float64.
+double direct_divisor(const Schedule& s, const Box& box) {
+    const double divisor = common_divisor(s, box);
+    return s.work == Work::kF32 && std::abs(divisor) > 16777216 ? 0 : divisor;
+}
+
 // Narrower than this, the columns at the edges are not worth a box of their own.
 constexpr std::int64_t kWideEnough = 128;
 
@@ -167,8 +179,10 @@ bool split_at_edges(const Schedule& s, const KernelTable& kernels, const Box& bo
 }  // namespace
 
 void run_box(const Schedule& s, const KernelTable& kernels, const Box& box, Scratch& scratch) {
-    if (split_at_edges(s, kernels, box, scratch)) return;
     const std::int64_t mark = scratch.mark();
+    if (pools_narrow(s) && pool_narrow(s, kernels, box, scratch)) return scratch.release(mark);
+    scratch.release(mark);
+    if (split_at_edges(s, kernels, box, scratch)) return;
     if (s.has_keys && pool_keys(s, kernels, box, scratch)) return;
     scratch.release(mark);
     const bool omit = is_float(s.plan->in_dtype) && s.has_aux;
@@ -177,7 +191,7 @@ void run_box(const Schedule& s, const KernelTable& kernels, const Box& box, Scra
     const Pass pass{s.combine, s.work, s.change, omit,
                     sum ? 0.0 : s.combine == Combine::kMin ? infinity : -infinity};
     const StageContext c{&kernels, s.combine, s.work, &scratch};
-    const double divisor = s.direct_mean && !s.huge ? common_divisor(s, box) : 0;
+    const double divisor = s.direct_mean && !s.huge ? direct_divisor(s, box) : 0;
     const bool direct = s.direct_out || divisor != 0;
     const Field values = pool_pass(s, c, pass, box, {s.direct_in, direct, divisor});
     if (direct) return scratch.release(mark);
