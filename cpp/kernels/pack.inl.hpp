@@ -30,12 +30,12 @@ template <class T, class W, Change C, bool Replace, int N>
     } else if constexpr (C == Change::kHigh32) {
         return converted<W, T, N>(load<Vec<T, N>>(p) >> 32);
     } else {
-        const V w = load_as<W, T, N>(p);
-        if constexpr (C == Change::kIsNan) return w != w ? V{} + W(1) : V{};
-        else if constexpr (Replace) return w != w ? V{} + nan_value : w;
-        else if constexpr (C == Change::kReverse && kIsFloat<W>) return -w;
-        else if constexpr (C == Change::kReverse) return static_cast<V>(~w);
-        else return w;
+        V w = load_as<W, T, N>(p);
+        if constexpr (C == Change::kReverse && kIsFloat<W>) w = -w;
+        if constexpr (C == Change::kReverse && !kIsFloat<W>) w = static_cast<V>(~w);
+        if constexpr (C == Change::kIsNan) w = w != w ? V{} + W(1) : V{};
+        if constexpr (Replace) w = w != w ? V{} + nan_value : w;
+        return w;
     }
 }
 

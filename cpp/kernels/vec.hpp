@@ -172,8 +172,8 @@ template <int First, class T, int N>
     }
 }
 
-// Calls each<N>(x) for vectors of N elements that cover [0, n), the last overlapping the one before,
-// or each<1>(x) for every x of fewer.
+// Calls each<N>(x) for vectors of N elements that cover [0, n), the last overlapping the one
+// before, or each<1>(x) for every x of fewer.
 template <int N, class Each>
 [[gnu::always_inline]] inline void in_vectors(std::int64_t n, const Each& each) {
     if (N > 1 && n >= N) {

@@ -199,7 +199,7 @@ class NarrowBox {
         scratch_.release(mark);
     }
 
-    // Copies pixels that lie `step` apart; what a wide store writes too much, the next ones replace.
+    // Copies pixels that lie `step` apart; what a wide store writes too much, the next replace.
     static void pick(const std::byte* src, std::byte* dst, std::int64_t n, std::int64_t pixel,
                      std::int64_t step) {
         std::int64_t i = 0;

@@ -213,8 +213,9 @@ TEST(halves_of_floats_and_doubles) {
             const double sum = static_cast<double>(x[i]) + 0.0;
             const auto want = naive::bits_of({sum, 0}, out);
             if (got[i] == want) continue;
-            check::fail(__FILE__, __LINE__, std::string(target) + ": " + std::to_string(sum) + " became " +
-                                 std::to_string(got[i]) + ", not " + std::to_string(want));
+            check::fail(__FILE__, __LINE__,
+                        std::string(target) + ": " + std::to_string(sum) + " became " +
+                            std::to_string(got[i]) + ", not " + std::to_string(want));
             return;
         }
     };
