@@ -11,7 +11,16 @@ import pytest
 
 import oracle
 import poolcore
-from support import BFLOAT16, DTYPES, FLOATS, INTEGERS, assert_runs, assert_same, function
+from support import (
+    BFLOAT16,
+    DTYPES,
+    FLOATS,
+    INTEGERS,
+    assert_runs,
+    assert_same,
+    configurations,
+    function,
+)
 
 
 def name(value: object) -> str:
@@ -150,7 +159,9 @@ def test_every_half_precision_value(dtype: np.dtype) -> None:
     for op in ("max", "min", "avg", "sum"):
         for k, axes in ((1, (0, 1)), (2, (1,)), (3, (0,))):
             want = oracle.pool(x, k, op, axes, 1)
-            assert_same(poolcore.pool(x, (k,) * len(axes), op, axes, 1), want, f"{op} {k}")
+            for target, threads in configurations():
+                got = poolcore.pool(x, (k,) * len(axes), op, axes, 1, threads=threads)
+                assert_same(got, want, f"{op} {k} on {target}")
 
 
 @pytest.mark.parametrize("out", [np.dtype(np.float16), BFLOAT16], ids=name)

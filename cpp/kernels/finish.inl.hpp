@@ -14,32 +14,34 @@ namespace {
 // A result of 0 or 1 in a byte.
 struct Bool {};
 
+// Whole numbers of up to 51 bits, added to this, stand in the low bits of a double.
+inline constexpr double kPlaced = 6755399441055744.0;  // 1.5 * 2^52
+inline constexpr std::int64_t kPlacedBits = 0x4338000000000000;
+
 // Counts up to here are exact in float, so a float sum may be divided in float.
 inline constexpr double kFloatCounts = 16777216.0;
 
-template <class Out, class A>
-[[gnu::always_inline]] inline Out convert(A x) {
-    if constexpr (__is_same(Out, Float16)) {
-        if constexpr (__is_same(A, float)) return to_float16(x);
-        else return to_float16(sticky_float(static_cast<double>(x)));
-    } else if constexpr (__is_same(Out, BFloat16)) {
-        if constexpr (__is_same(A, float)) return to_bfloat16(x);
-        else return to_bfloat16(sticky_float(static_cast<double>(x)));
+// Stores N values as results.
+template <class Out, class A, int N>
+[[gnu::always_inline]] inline void put(std::byte* dst, Vec<A, N> x) {
+    if constexpr (!__is_same(Out, Float16) && !__is_same(Out, BFloat16)) {
+        store(dst, converted<Out, A, N>(x));
+    } else if constexpr (__is_same(A, float)) {
+        store_floats<Out, N>(dst, x);
     } else {
-        return static_cast<Out>(x);
+        store_floats<Out, N>(dst, sticky_floats<N>(converted<double, A, N>(x)));
     }
 }
 
-// Every NaN becomes the canonical quiet one.
-template <class A>
-[[gnu::always_inline]] inline A canonical(A x) {
-    return x == x ? x : static_cast<A>(__builtin_nan(""));
+template <class V>
+[[gnu::always_inline]] inline V canonical(V x) {
+    return x == x ? x : V{} + __builtin_nanf("");
 }
 
-// And -0 becomes +0.
-template <class A>
-[[gnu::always_inline]] inline A settled(A x) {
-    return canonical(x + A(0));
+// -0 becomes +0 and every NaN the canonical quiet one.
+template <class V>
+[[gnu::always_inline]] inline V settled(V x) {
+    return canonical(static_cast<V>(x + V{}));
 }
 
 [[gnu::always_inline]] inline double divisor_at(const FinishArgs& a, std::int64_t x) {
@@ -63,6 +65,29 @@ template <class A>
     return sum / static_cast<A>(divisor);
 }
 
+// Lanes of vectors of either type; integers become halves by way of double.
+template <class A, class Out>
+inline constexpr int kCommonLanes =
+    kLanes<std::conditional_t<(sizeof(A) > sizeof(Out)), A,
+                              std::conditional_t<sizeof(Out) == 1, std::uint8_t, Out>>>;
+template <class A>
+inline constexpr int kCommonLanes<A, Float16> = kIsFloat<A> ? kLanes<A> : kLanes<double>;
+template <class A>
+inline constexpr int kCommonLanes<A, BFloat16> = kCommonLanes<A, Float16>;
+
+// Calls each<N>(x, stride) for all results: vectors where they lie side by side.
+template <class Out, int Lanes, class Each>
+[[gnu::always_inline]] inline void for_results(const FinishArgs& a, const Each& each) {
+    if (Lanes > 1 && a.dst_stride == sizeof(Out) && a.n >= Lanes) {
+        for (std::int64_t x = 0; x < a.n; x += Lanes) {
+            if (x + Lanes > a.n) x = a.n - Lanes;
+            each.template operator()<Lanes>(x, std::int64_t(sizeof(Out)));
+        }
+        return;
+    }
+    for (std::int64_t x = 0; x < a.n; ++x) each.template operator()<1>(x, a.dst_stride);
+}
+
 // Every finish copies its arguments: stores through byte pointers cannot change the copy, so the
 // loops vectorise.
 template <class A, class Out>
@@ -72,21 +97,16 @@ void finish_float_mean(const FinishArgs& args) {
     const bool narrow = __builtin_fabs(static_cast<double>(a.divisor)) <= kFloatCounts;
     if (!a.aux && !a.divisors && (sizeof(A) == 8 || narrow)) {
         const A divisor = static_cast<A>(a.divisor);
-        const auto each = [&](std::int64_t x, std::int64_t stride) {
-            const A mean = (load<A>(a.src + x * wide) + A(0)) / divisor;
-            store(a.dst + x * stride, convert<Out>(canonical(mean)));
-        };
-        if (a.dst_stride == sizeof(Out)) {
-            for (std::int64_t x = 0; x < a.n; ++x) each(x, sizeof(Out));
-        } else {
-            for (std::int64_t x = 0; x < a.n; ++x) each(x, a.dst_stride);
-        }
+        for_results<Out, kCommonLanes<A, Out>>(a, [&]<int N>(std::int64_t x, std::int64_t stride) {
+            const auto mean = (load<Vec<A, N>>(a.src + x * wide) + A(0)) / divisor;
+            put<Out, A, N>(a.dst + x * stride, canonical(mean));
+        });
         return;
     }
     for (std::int64_t x = 0; x < a.n; ++x) {
         const double divisor = a.aux ? counted_divisor(a, x) : divisor_at(a, x);
         const A sum = load<A>(a.src + x * wide) + A(0);
-        store(a.dst + x * a.dst_stride, convert<Out>(canonical(divided(sum, divisor))));
+        put<Out, A, 1>(a.dst + x * a.dst_stride, canonical(divided(sum, divisor)));
     }
 }
 
@@ -139,7 +159,7 @@ void finish_int_mean_exact(const FinishArgs& args) {
         Int128 sum = exact_sum<A, Int128>(a, x);
         if constexpr (kFloatResult<Out>) {
             const double mean = static_cast<double>(sum) / static_cast<double>(divisor);
-            store(a.dst + x * a.dst_stride, convert<Out>(mean));
+            put<Out, double, 1>(a.dst + x * a.dst_stride, canonical(mean));
         } else {
             if (divisor < 0) {
                 divisor = -divisor;
@@ -151,163 +171,202 @@ void finish_int_mean_exact(const FinishArgs& args) {
     }
 }
 
-// sum / divisor to a whole number, in floating point that holds both exactly: the quotient lies
-// at least 1/sum of itself from the next whole number, far more than its rounding.
-template <Rounding R, class F>
-[[gnu::always_inline]] inline F whole_quotient(F sum, F divisor) {
-    const F floor = sizeof(F) == 4 ? static_cast<F>(__builtin_floorf(static_cast<float>(sum / divisor)))
-                                   : static_cast<F>(__builtin_floor(sum / divisor));
-    const F rest = sum - floor * divisor;
-    const F twice = rest + rest;
-    if constexpr (R == Rounding::kFloor) {
-        return floor;
-    } else if constexpr (R == Rounding::kTrunc) {
-        return sum < 0 && rest > 0 ? floor + 1 : floor;
-    } else if constexpr (R == Rounding::kHalfUp) {
-        return twice >= divisor ? floor + 1 : floor;
+// Sums as floating-point numbers that hold them exactly: double holds up to 2^51 here.
+template <class A, class F, int N>
+[[gnu::always_inline]] inline Vec<F, N> whole_sums(const FinishArgs& a, std::int64_t x) {
+    const auto sum = load<Vec<A, N>>(a.src + x * std::int64_t(sizeof(A)));
+    if constexpr (sizeof(A) == 8) {
+        const auto placed = __builtin_bit_cast(Vec<double, N>, sum + kPlacedBits);
+        return placed - kPlaced;
     } else {
-        const F half = floor * F(0.5);
-        const F even = sizeof(F) == 4 ? static_cast<F>(__builtin_floorf(static_cast<float>(half)))
-                                      : static_cast<F>(__builtin_floor(half));
-        const bool odd = even != half;
-        return (twice > divisor) | ((twice == divisor) & odd) ? floor + 1 : floor;
+        return converted<F, std::int32_t, N>(converted<std::int32_t, A, N>(sum));
     }
 }
 
-template <class A, class Out, class F, Rounding R>
+// The greatest whole number that is no greater, and the same as an integer.
+template <class F, int N>
+struct Floor {
+    using I = Vec<SameInt<F>, N>;
+    Vec<F, N> value;
+    [[gnu::always_inline]] explicit Floor(Vec<F, N> x) {
+        using V = Vec<F, N>;
+        if constexpr (sizeof(F) == 4) {
+            value = converted<F, std::int32_t, N>(converted<std::int32_t, F, N>(x));
+        } else {
+            value = (x + kPlaced) - kPlaced;
+        }
+        value = value > x ? value - (V{} + F(1)) : value;
+    }
+    [[gnu::always_inline]] I integer() const {
+        if constexpr (sizeof(F) == 4) return converted<std::int32_t, F, N>(value);
+        else return __builtin_bit_cast(I, value + kPlaced) - kPlacedBits;
+    }
+};
+
+// All four roundings of sum / divisor, for divisors > 0. With n = sum + before the quotient is
+// floor((n + 1/2) / divisor), less one where half_even meets a tie with an odd quotient. n + 1/2
+// is exact and its quotient at least 1/2 / divisor from every whole number. Computed, it is off by
+// two roundings at most, 2^-23 of itself in float (n < 2^18) and 2^-52 in double (n < 2^51): less.
+template <class F>
+struct Rule {
+    bool half, even, trunc;
+    explicit Rule(Rounding r)
+        : half(r == Rounding::kHalfUp || r == Rounding::kHalfEven),
+          even(r == Rounding::kHalfEven),
+          trunc(r == Rounding::kTrunc) {}
+
+    template <class Out, int N>
+    [[gnu::always_inline]] Vec<Out, N> mean(Vec<F, N> sum, Vec<F, N> divisor,
+                                            Vec<F, N> reciprocal) const {
+        using V = Vec<F, N>;
+        using I = Vec<SameInt<F>, N>;
+        const V middle = Floor<F, N>(divisor * F(0.5)).value;
+        const V up = sum < V{} ? divisor - F(1) : V{};
+        const V n = sum + (half ? middle : trunc ? up : V{});
+        const Floor<F, N> quotient((n + F(0.5)) * reciprocal);
+        I mean = quotient.integer();
+        const I tie = middle + middle == divisor ? mean & SameInt<F>(even ? 1 : 0) : I{};
+        mean = mean - (quotient.value * divisor == n ? tie : I{});
+        mean = mean < kLeast<Out> ? I{} + kLeast<Out> : mean;
+        mean = mean > kMost<Out> ? I{} + kMost<Out> : mean;
+        return converted<Out, SameInt<F>, N>(mean);
+    }
+
+    // The limits of Out that a quotient can pass.
+    template <class Out>
+    static constexpr SameInt<F> kLeast =
+        lowest<Out>() == 0 ? SameInt<F>(0)
+        : sizeof(Out) < sizeof(F) ? static_cast<SameInt<F>>(lowest<Out>())
+                                  : lowest<SameInt<F>>();
+    template <class Out>
+    static constexpr SameInt<F> kMost = sizeof(Out) < sizeof(F)
+                                            ? static_cast<SameInt<F>>(highest<Out>())
+                                            : highest<SameInt<F>>();
+};
+
+// Divisors and their reciprocals, the same for all or from the table.
+template <class F, int N>
+[[gnu::always_inline]] inline Vec<F, N> divisors_at(const FinishArgs& a, std::int64_t x) {
+    if (a.count_step == 0) return Vec<F, N>{} + static_cast<F>(divisor_at(a, x));
+    F each[N];
+    for (int i = 0; i < N; ++i) each[i] = static_cast<F>(a.divisors[x + i] * a.scale);
+    return __builtin_bit_cast(Vec<F, N>, each);
+}
+
+template <class A, class Out, class F>
 void finish_int_mean_rounded(const FinishArgs& args) {
     const FinishArgs a = args;
-    constexpr F low = static_cast<F>(lowest<Out>());
-    constexpr F high = static_cast<F>(highest<Out>());
-    constexpr std::int64_t wide = sizeof(A);
-    const auto each = [&](std::int64_t x, F divisor, std::int64_t stride) {
-        const F mean = whole_quotient<R>(static_cast<F>(load<A>(a.src + x * wide)), divisor);
-        const F kept = mean < low ? low : mean > high ? high : mean;
-        store(a.dst + x * stride, static_cast<Out>(kept));
-    };
-    if (!a.divisors && a.dst_stride == sizeof(Out)) {
-        const F divisor = static_cast<F>(a.divisor);
-        for (std::int64_t x = 0; x < a.n; ++x) each(x, divisor, sizeof(Out));
-    } else {
-        for (std::int64_t x = 0; x < a.n; ++x)
-            each(x, static_cast<F>(divisor_at(a, x)), a.dst_stride);
-    }
+    const Rule<F> rule(a.rounding);
+    const F divisor = static_cast<F>(a.divisor);
+    const F reciprocal = F(1) / divisor;
+    for_results<Out, kCommonLanes<F, Out>>(a, [&]<int N>(std::int64_t x, std::int64_t stride) {
+        using V = Vec<F, N>;
+        const V sum = whole_sums<A, F, N>(a, x);
+        V by = V{} + divisor, times = V{} + reciprocal;
+        if (a.divisors) {
+            by = divisors_at<F, N>(a, x);
+            times = F(1) / by;
+        }
+        store(a.dst + x * stride, rule.template mean<Out, N>(sum, by, times));
+    });
 }
 
 template <class A, class Out>
 void finish_int_mean_float(const FinishArgs& args) {
     const FinishArgs a = args;
-    const auto each = [&](std::int64_t x, double divisor, std::int64_t stride) {
-        const auto sum = static_cast<double>(load<A>(a.src + x * std::int64_t(sizeof(A))));
-        store(a.dst + x * stride, convert<Out>(sum / divisor));
-    };
-    if (!a.divisors && a.dst_stride == sizeof(Out)) {
-        const double divisor = static_cast<double>(a.divisor);
-        for (std::int64_t x = 0; x < a.n; ++x) each(x, divisor, sizeof(Out));
-    } else {
-        for (std::int64_t x = 0; x < a.n; ++x) each(x, divisor_at(a, x), a.dst_stride);
-    }
+    const double divisor = static_cast<double>(a.divisor);
+    for_results<Out, kLanes<double>>(a, [&]<int N>(std::int64_t x, std::int64_t stride) {
+        using V = Vec<double, N>;
+        const V sum = whole_sums<A, double, N>(a, x);
+        const V by = a.divisors ? divisors_at<double, N>(a, x) : V{} + divisor;
+        put<Out, double, N>(a.dst + x * stride, canonical(static_cast<V>(sum / by)));
+    });
 }
 
+// Divisors that Rule allows: tables hold counts of taps, those of 16-bit sums at most 256.
+template <class F>
+inline constexpr std::int64_t kMostDivisor = std::int64_t(1) << (sizeof(F) == 4 ? 16 : 50);
+
 template <class A, class Out>
-void finish_int_mean(const FinishArgs& args) {
-    const FinishArgs a = args;
-    // Sums of up to 32 bits and divisors that are counts; anything else goes the exact way.
-    if constexpr (sizeof(A) <= 4) {
-        using F = std::conditional_t<sizeof(A) <= 2 || kFloatResult<Out>, float, double>;
-        const bool counts = a.divisors ? true : a.divisor > 0 && a.divisor <= (1 << 24);
-        if (counts && !a.aux) {
-            if constexpr (kFloatResult<Out>) {
-                return finish_int_mean_float<A, Out>(a);
-            } else {
-                switch (a.rounding) {
-                    case Rounding::kHalfEven:
-                        return finish_int_mean_rounded<A, Out, F, Rounding::kHalfEven>(a);
-                    case Rounding::kHalfUp:
-                        return finish_int_mean_rounded<A, Out, F, Rounding::kHalfUp>(a);
-                    case Rounding::kFloor:
-                        return finish_int_mean_rounded<A, Out, F, Rounding::kFloor>(a);
-                    case Rounding::kTrunc:
-                        return finish_int_mean_rounded<A, Out, F, Rounding::kTrunc>(a);
-                }
-            }
-        }
+void finish_int_mean(const FinishArgs& a) {
+    using F = std::conditional_t<sizeof(A) <= 2, float, double>;
+    const bool exact = !a.aux && (sizeof(A) < 8 || a.sums_fit_double);
+    if constexpr (kFloatResult<Out>) {
+        if (exact) return finish_int_mean_float<A, Out>(a);
+    } else {
+        const bool counts = a.divisors || (a.divisor > 0 && a.divisor <= kMostDivisor<F>);
+        if (exact && counts) return finish_int_mean_rounded<A, Out, F>(a);
     }
     finish_int_mean_exact<A, Out>(a);
 }
 
-// Calls each(x, stride) for every result, with the stride a constant where they lie side by side.
-template <class Out, class Each>
-[[gnu::always_inline]] inline void for_results(const FinishArgs& a, const Each& each) {
-    constexpr std::int64_t size = sizeof(Out);
-    if (a.dst_stride == size) {
-        for (std::int64_t x = 0; x < a.n; ++x) each(x, size);
-    } else {
-        for (std::int64_t x = 0; x < a.n; ++x) each(x, a.dst_stride);
+// NaN for windows whose real taps were all NaN and were left out.
+template <class Out>
+void put_missing(const FinishArgs& a) {
+    for (std::int64_t x = 0; a.aux && x < a.n; ++x) {
+        const double divisor = counted_divisor(a, x);
+        if (divisor != divisor)
+            put<Out, double, 1>(a.dst + x * a.dst_stride, __builtin_nan(""));
     }
-}
-
-[[gnu::always_inline]] inline bool all_nan(const FinishArgs& a, std::int64_t x) {
-    const double divisor = counted_divisor(a, x);
-    return divisor != divisor;
 }
 
 template <class A, class Out>
 void finish_sum(const FinishArgs& args) {
     const FinishArgs a = args;
     constexpr std::int64_t wide = sizeof(A);
-    for_results<Out>(a, [&](std::int64_t x, std::int64_t stride) {
-        if constexpr (kIsFloat<A>) {
-            A sum = settled(load<A>(a.src + x * wide));
-            if (a.aux && all_nan(a, x)) sum = static_cast<A>(__builtin_nan(""));
-            store(a.dst + x * stride, convert<Out>(sum));
-        } else if constexpr (kFloatResult<Out>) {
-            const auto sum = a.aux ? static_cast<double>(exact_sum<A, Int128>(a, x))
-                                   : static_cast<double>(load<A>(a.src + x * wide));
-            store(a.dst + x * stride, convert<Out>(sum));
-        } else {
-            store(a.dst + x * stride, convert<Out>(load<A>(a.src + x * wide)));
+    if constexpr (kFloatResult<Out> && !kIsFloat<A> && sizeof(A) == 8) {
+        if (a.aux) {  // sums beyond 64 bits
+            for (std::int64_t x = 0; x < a.n; ++x)
+                put<Out, double, 1>(a.dst + x * a.dst_stride,
+                                    static_cast<double>(exact_sum<A, Int128>(a, x)));
+            return;
         }
+    }
+    for_results<Out, kCommonLanes<A, Out>>(a, [&]<int N>(std::int64_t x, std::int64_t stride) {
+        auto sum = load<Vec<A, N>>(a.src + x * wide);
+        if constexpr (kIsFloat<A>) sum = settled(sum);
+        put<Out, A, N>(a.dst + x * stride, sum);
     });
+    if constexpr (kIsFloat<A>) put_missing<Out>(a);
 }
 
 template <class A, class Out, bool Reverse>
 void finish_order(const FinishArgs& args) {
     const FinishArgs a = args;
     constexpr std::int64_t wide = sizeof(A);
-    for_results<Out>(a, [&](std::int64_t x, std::int64_t stride) {
-        A value = load<A>(a.src + x * wide);
+    using Stored = std::conditional_t<__is_same(Out, Bool), std::uint8_t, Out>;
+    for_results<Stored, kLanes<A>>(a, [&]<int N>(std::int64_t x, std::int64_t stride) {
+        using V = Vec<A, N>;
+        V value = load<V>(a.src + x * wide);
         if constexpr (Reverse && kIsFloat<A>) value = -value;
-        if constexpr (Reverse && !kIsFloat<A>) value = static_cast<A>(~value);
+        if constexpr (Reverse && !kIsFloat<A>) value = static_cast<V>(~value);
         // Only the identity of a window without elements is out of range: the type's own limit.
         if constexpr (__is_same(Out, Bool)) {
-            store(a.dst + x * stride, std::uint8_t(value > A(0) ? 1 : 0));
+            value = value > V{} ? V{} + A(1) : V{};
         } else if constexpr (!kIsFloat<A>) {
-            store(a.dst + x * stride, saturated<Out>(value));
-        } else {
-            if (a.aux && all_nan(a, x)) value = static_cast<A>(__builtin_nan(""));
-            store(a.dst + x * stride, convert<Out>(value));
+            const V low = splat<A, N>(static_cast<A>(lowest<Out>()));
+            const V high = splat<A, N>(static_cast<A>(highest<Out>()));
+            value = value < low ? low : value > high ? high : value;
         }
+        put<Stored, A, N>(a.dst + x * stride, value);
     });
+    if constexpr (kIsFloat<A>) put_missing<Out>(a);
 }
 
 // Keys beyond those of the infinities are the identity of a window without elements.
-template <std::uint16_t Infinity>
+template <std::int16_t Infinity>
 void finish_keys(const FinishArgs& args) {
     const FinishArgs a = args;
-    constexpr auto high = static_cast<std::int16_t>(Infinity);
-    constexpr auto low = static_cast<std::int16_t>(-high - 1);
-    const auto each = [&](std::int64_t x, std::int64_t stride) {
-        auto key = load<std::int16_t>(a.src + 2 * x);
+    constexpr int lanes = kLanes<std::int16_t>;
+    for_results<std::int16_t, lanes>(a, [&]<int N>(std::int64_t x, std::int64_t stride) {
+        using V = Vec<std::int16_t, N>;
+        const V low = splat<std::int16_t, N>(static_cast<std::int16_t>(-Infinity - 1));
+        const V high = splat<std::int16_t, N>(Infinity);
+        V key = load<V>(a.src + 2 * x);
         key = key < low ? low : key;
         key = key > high ? high : key;
-        store(a.dst + x * stride, key_of(static_cast<std::uint16_t>(key)));
-    };
-    if (a.dst_stride == 2) {
-        for (std::int64_t x = 0; x < a.n; ++x) each(x, 2);
-    } else {
-        for (std::int64_t x = 0; x < a.n; ++x) each(x, a.dst_stride);
-    }
+        store(a.dst + x * stride, keys_of<N>(key));
+    });
 }
 
 }  // namespace

@@ -133,6 +133,27 @@ struct ArgWindowArgs {
     ArgOrder order;
 };
 
+// narrow: dst[p][q][i] = result of the T over `rows` rows and `taps` taps, 1 to 3 of each, of
+// src[p][q][r][j]: tap j lies j*tap_stride bytes after element i, or, with `pairs`, is element
+// 2*i + j of the row (taps 2 or 3). Results lie side by side; dst overlaps no source.
+struct NarrowArgs {
+    const std::byte* src;
+    std::byte* dst;
+    std::int64_t n0, n1, n;
+    std::int64_t src_stride0, src_stride1;
+    std::int64_t dst_stride0, dst_stride1;
+    std::int64_t row_stride, tap_stride;  // bytes
+    std::int64_t rows, taps;
+    bool pairs;
+    double divisor;  // kResult: 1 to 9 for integers; for floats at most 2^24, or 0 for sums
+    Rounding rounding;
+};
+
+// What narrow makes of a window: its maximum or minimum or, of its sum, the sum in the work type
+// or the result in the type of the source (for integers: a mean).
+enum class Narrow : std::uint8_t { kMax, kMin, kSum, kResult };
+inline constexpr int kNumNarrows = 4;
+
 // How pack changes a value on its way into the kernels.
 enum class Change : std::uint8_t {
     kNone,     // convert to the work type
@@ -184,6 +205,7 @@ struct FinishArgs {
     const double* reals;
     double reals_scale;
     Rounding rounding;
+    bool sums_fit_double;  // integer sums are below 2^50 in magnitude
 };
 
 using RowsKernel = void (*)(const RowsArgs&);
@@ -191,6 +213,7 @@ using SlideKernel = void (*)(const SlideArgs&);
 using WindowKernel = void (*)(const WindowArgs&);
 using PlanesKernel = void (*)(const PlanesArgs&);
 using ArgWindowKernel = void (*)(const ArgWindowArgs&);
+using NarrowKernel = void (*)(const NarrowArgs&);
 using PackKernel = void (*)(const PackArgs&);
 using FinishKernel = void (*)(const FinishArgs&);
 
@@ -201,6 +224,7 @@ struct KernelTable {
     WindowKernel window[kNumCombines][kNumWorks];  // null for kArgMax
     PlanesKernel planes[kNumCombines][kNumWorks];  // likewise
     ArgWindowKernel arg_window[kNumArgKinds];
+    NarrowKernel narrow[kNumNarrows][kNumDTypes];  // null where a type is wide enough
     PackKernel pack[kNumChanges][kNumDTypes][kNumWorks];
     FinishKernel finish[kNumFinishes][kNumWorks][kNumDTypes];
 };

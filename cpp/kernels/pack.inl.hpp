@@ -8,64 +8,57 @@
 namespace poolcore {
 namespace {
 
-template <class T>
-[[gnu::always_inline]] inline auto widen(T x) {
-    return x;
-}
-[[gnu::always_inline]] inline float widen(Float16 x) { return to_float(x); }
-[[gnu::always_inline]] inline float widen(BFloat16 x) { return to_float(x); }
-
-template <class W, Change C, class T>
-[[gnu::always_inline]] inline W changed(T raw) {
-    const auto x = widen(raw);
-    if constexpr (C == Change::kIsNan) {
-        return x != x ? W(1) : W(0);
-    } else if constexpr (C == Change::kLow32) {
-        return static_cast<W>(static_cast<std::uint64_t>(x) & 0xffffffffu);
-    } else if constexpr (C == Change::kHigh32) {
-        return static_cast<W>(x >> 32);
-    } else if constexpr (C == Change::kReverse && kIsFloat<W>) {
-        return -static_cast<W>(x);
-    } else if constexpr (C == Change::kReverse) {
-        return static_cast<W>(~static_cast<W>(x));
+// N elements from p on, converted, without loss or modulo the range of W.
+template <class W, class T, int N>
+[[gnu::always_inline]] inline Vec<W, N> load_as(const std::byte* p) {
+    if constexpr (__is_same(T, Float16) || __is_same(T, BFloat16)) {
+        return converted<W, float, N>(load_floats<T, N>(p));
+    } else if constexpr (sizeof(W) == 8 && sizeof(T) < 4) {
+        return converted<W, std::int32_t, N>(load_as<std::int32_t, T, N>(p));
+    } else if constexpr (sizeof(W) == 4 && sizeof(T) == 1) {
+        return converted<W, std::int16_t, N>(load_as<std::int16_t, T, N>(p));
     } else {
-        return static_cast<W>(x);
+        return converted<W, T, N>(load<Vec<T, N>>(p));
     }
 }
 
-// Elements that stay as they are, side by side.
-template <class T>
-void copy_line(const std::byte* src, std::byte* dst, std::int64_t n) {
-    constexpr std::int64_t lanes = kLanes<T>;
-    constexpr std::int64_t size = sizeof(T);
-    using V = Vec<T, kLanes<T>>;
-    std::int64_t x = 0;
-    for (; x + lanes <= n; x += lanes) store(dst + x * size, load<V>(src + x * size));
-    if (x < n && n >= lanes) {
-        store(dst + (n - lanes) * size, load<V>(src + (n - lanes) * size));
-        return;
+template <class T, class W, Change C, bool Replace, int N>
+[[gnu::always_inline]] inline Vec<W, N> load_changed(const std::byte* p, W nan_value) {
+    using V = Vec<W, N>;
+    if constexpr (C == Change::kLow32) {
+        return load_as<W, T, N>(p) & W(0xffffffffu);
+    } else if constexpr (C == Change::kHigh32) {
+        return converted<W, T, N>(load<Vec<T, N>>(p) >> 32);
+    } else {
+        V w = load_as<W, T, N>(p);
+        if constexpr (C == Change::kReverse && kIsFloat<W>) w = -w;
+        if constexpr (C == Change::kReverse && !kIsFloat<W>) w = static_cast<V>(~w);
+        if constexpr (C == Change::kIsNan) w = w != w ? V{} + W(1) : V{};
+        if constexpr (Replace) w = w != w ? V{} + nan_value : w;
+        return w;
     }
-    for (; x < n; ++x) store(dst + x * size, load<T>(src + x * size));
 }
 
 template <class T, class W, Change C, bool Replace>
 void pack_line(const std::byte* src, std::byte* dst, std::int64_t n, std::int64_t stride,
                W nan_value) {
-    const auto value = [&](std::int64_t at) {
-        const W w = changed<W, C>(load<T>(src + at));
-        if constexpr (Replace) return w != w ? nan_value : w;
-        return w;
-    };
     constexpr std::int64_t size = sizeof(T);
     constexpr std::int64_t wide = sizeof(W);
+    constexpr int lanes = kLanes<W>;
     if (stride == size) {
-        if constexpr (__is_same(T, W) && C == Change::kNone && !Replace)
-            return copy_line<T>(src, dst, n);
-        for (std::int64_t x = 0; x < n; ++x) store(dst + x * wide, value(x * size));
+        in_vectors<lanes>(n, [&]<int N>(std::int64_t x) {
+            store(dst + x * wide,
+                  load_changed<T, W, C, Replace, N>(src + x * size, nan_value));
+        });
     } else if (stride == -size) {
-        for (std::int64_t x = 0; x < n; ++x) store(dst + x * wide, value(-x * size));
+        in_vectors<lanes>(n, [&]<int N>(std::int64_t x) {
+            const auto v =
+                load_changed<T, W, C, Replace, N>(src - (x + N - 1) * size, nan_value);
+            store(dst + x * wide, reversed<W, N>(v));
+        });
     } else {
-        for (std::int64_t x = 0; x < n; ++x) store(dst + x * wide, value(x * stride));
+        for (std::int64_t x = 0; x < n; ++x)
+            store(dst + x * wide, load_changed<T, W, C, Replace, 1>(src + x * stride, nan_value));
     }
 }
 
@@ -88,42 +81,47 @@ void pack(const PackArgs& args) {
 
 // Sign and magnitude become two's complement, so that integers order as the floats do. Its own
 // inverse.
-[[gnu::always_inline]] inline std::int16_t key_of(std::uint16_t bits) {
-    const auto x = static_cast<std::int16_t>(bits);
-    return static_cast<std::int16_t>(x ^ ((x >> 15) & 0x7fff));
+template <int N>
+[[gnu::always_inline]] inline Vec<std::int16_t, N> keys_of(Vec<std::int16_t, N> x) {
+    using V = Vec<std::int16_t, N>;
+    return static_cast<V>(x ^ ((x >> 15) & std::int16_t(0x7fff)));
 }
 
-template <std::uint16_t Infinity>
-std::uint16_t pack_key_line(const std::byte* src, std::byte* dst, std::int64_t n,
-                            std::int64_t stride) {
-    std::uint16_t special = 0;
-    const auto each = [&special](const std::byte* from, std::byte* to) {
-        const auto bits = load<std::uint16_t>(from);
-        const auto magnitude = static_cast<std::uint16_t>(bits & 0x7fff);
-        const auto nan = static_cast<std::uint16_t>(magnitude > Infinity ? 1 : 0);
-        const auto zero = static_cast<std::uint16_t>(bits == 0x8000 ? 1 : 0);
-        special = static_cast<std::uint16_t>(special | nan | zero);
-        store(to, key_of(bits));
+template <std::int16_t Infinity>
+bool pack_key_line(const std::byte* src, std::byte* dst, std::int64_t n, std::int64_t stride) {
+    bool special = false;
+    const auto each = [&]<int N>(const std::byte* from, std::byte* to) {
+        using V = Vec<std::int16_t, N>;
+        const V x = load<V>(from);
+        const auto magnitude = static_cast<V>(x & std::int16_t(0x7fff));
+        store(to, keys_of<N>(x));
+        return static_cast<V>((magnitude > Infinity) | (x == lowest<std::int16_t>()));
     };
-    if (stride == 2) {
-        for (std::int64_t x = 0; x < n; ++x) each(src + 2 * x, dst + 2 * x);
-    } else {
-        for (std::int64_t x = 0; x < n; ++x) each(src + x * stride, dst + 2 * x);
-    }
+    constexpr int lanes = kLanes<std::int16_t>;
+    Vec<std::int16_t, lanes> met{};
+    std::int64_t x = 0;
+    if (stride == 2 && lanes > 1)
+        for (; x + lanes <= n; x += lanes)
+            met |= each.template operator()<lanes>(src + 2 * x, dst + 2 * x);
+    std::int16_t found[lanes];
+    __builtin_memcpy(found, &met, sizeof met);
+    for (int i = 0; i < lanes; ++i) special = special || found[i] != 0;
+    for (; x < n; ++x)
+        special = each.template operator()<1>(src + x * stride, dst + 2 * x) != 0 || special;
     return special;
 }
 
-template <std::uint16_t Infinity>
+template <std::int16_t Infinity>
 void pack_keys(const PackArgs& args) {
     const PackArgs a = args;
-    std::uint16_t special = 0;
+    bool special = false;
     for (std::int64_t p = 0; p < a.n0; ++p)
         for (std::int64_t q = 0; q < a.n1; ++q)
-            special = static_cast<std::uint16_t>(
-                special |
+            special =
                 pack_key_line<Infinity>(a.src + p * a.src_stride0 + q * a.src_stride1,
                                         a.dst + p * a.dst_stride0 + q * a.dst_stride1, a.n,
-                                        a.src_stride));
+                                        a.src_stride) ||
+                special;
     if (special) *a.special = true;
 }
 

@@ -6,6 +6,7 @@
 
 #include "kernels/arg_window.inl.hpp"
 #include "kernels/finish.inl.hpp"
+#include "kernels/narrow.inl.hpp"
 #include "kernels/pack.inl.hpp"
 #include "kernels/planes.inl.hpp"
 #include "kernels/rows.inl.hpp"
@@ -48,6 +49,7 @@ constexpr int work_of() {
 constexpr int at(Combine c) { return static_cast<int>(c); }
 constexpr int at(Change c) { return static_cast<int>(c); }
 constexpr int at(Finish f) { return static_cast<int>(f); }
+constexpr int at(Narrow n) { return static_cast<int>(n); }
 constexpr int at(DType d) { return static_cast<int>(d); }
 
 template <class T>
@@ -250,8 +252,37 @@ constexpr void add_order_finishes(KernelTable& t) {
     add_order_finish<double, DType::kFloat64>(t);
 }
 
+template <DType D>
+constexpr void add_narrow_sum(KernelTable& t) {
+    using E = typename ElementOf<D>::type;
+    using Sum = SumOp<typename Widened<E>::Sum>;
+    t.narrow[at(Narrow::kSum)][at(D)] = narrow<Sum, E, KeepSum<E>>;
+    if constexpr (kIsHalf<E>) {
+        t.narrow[at(Narrow::kMax)][at(D)] = narrow<MaxOp<float>, E, KeepHalf<E>>;
+        t.narrow[at(Narrow::kMin)][at(D)] = narrow<MinOp<float>, E, KeepHalf<E>>;
+        t.narrow[at(Narrow::kResult)][at(D)] = narrow<Sum, E, FinishHalf<E>>;
+    } else if constexpr (D != DType::kBool && sizeof(E) == 1) {
+        t.narrow[at(Narrow::kResult)][at(D)] = narrow<Sum, E, ByteMean<E>>;
+    } else if constexpr (sizeof(E) == 2) {
+        t.narrow[at(Narrow::kResult)][at(D)] = narrow<Sum, E, ShortMean<E>>;
+    }
+}
+
+constexpr void add_narrows(KernelTable& t) {
+    add_narrow_sum<DType::kInt8>(t);
+    add_narrow_sum<DType::kUInt8>(t);
+    add_narrow_sum<DType::kInt16>(t);
+    add_narrow_sum<DType::kUInt16>(t);
+    add_narrow_sum<DType::kInt32>(t);
+    add_narrow_sum<DType::kUInt32>(t);
+    add_narrow_sum<DType::kFloat16>(t);
+    add_narrow_sum<DType::kBFloat16>(t);
+    t.narrow[at(Narrow::kSum)][at(DType::kBool)] = t.narrow[at(Narrow::kSum)][at(DType::kUInt8)];
+}
+
 constexpr KernelTable make_table() {
     KernelTable t{};
+    add_narrows(t);
     add_order<std::int8_t>(t);
     add_order<std::uint8_t>(t);
     add_order<std::int16_t>(t);

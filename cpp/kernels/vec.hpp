@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#if defined(__AVX512F__)
+#if defined(__SSE2__)
 #include <immintrin.h>
 #endif
 
@@ -50,6 +50,92 @@ template <class T, int N>
     }
 }
 
+// Integers of twice the width, where the target has an instruction: GCC 12 does them in halves.
+template <class To, class From, int N>
+inline constexpr bool kWidensAtOnce =
+    sizeof(To) == 2 * sizeof(From) && static_cast<To>(0.5) == 0 && N > 1 &&
+#if defined(__AVX512BW__)
+    (N * sizeof(To) == 64 || N * sizeof(To) == 32);
+#elif defined(__AVX2__)
+    N * sizeof(To) == 32;
+#else
+    false;
+#endif
+
+#if defined(__AVX2__)
+template <class From>
+[[gnu::always_inline]] inline __m256i widened_at_once(__m128i v) {
+    if constexpr (static_cast<From>(-1) < From(0)) {
+        if constexpr (sizeof(From) == 1) return _mm256_cvtepi8_epi16(v);
+        else if constexpr (sizeof(From) == 2) return _mm256_cvtepi16_epi32(v);
+        else return _mm256_cvtepi32_epi64(v);
+    } else {
+        if constexpr (sizeof(From) == 1) return _mm256_cvtepu8_epi16(v);
+        else if constexpr (sizeof(From) == 2) return _mm256_cvtepu16_epi32(v);
+        else return _mm256_cvtepu32_epi64(v);
+    }
+}
+#endif
+#if defined(__AVX512BW__)
+// With masks of ones: GCC 12 warns of its own intrinsics without a mask.
+template <class From>
+[[gnu::always_inline]] inline __m512i widened_at_once(__m256i v) {
+    if constexpr (static_cast<From>(-1) < From(0)) {
+        if constexpr (sizeof(From) == 1) return _mm512_maskz_cvtepi8_epi16(0xffffffff, v);
+        else if constexpr (sizeof(From) == 2) return _mm512_maskz_cvtepi16_epi32(0xffff, v);
+        else return _mm512_maskz_cvtepi32_epi64(0xff, v);
+    } else {
+        if constexpr (sizeof(From) == 1) return _mm512_maskz_cvtepu8_epi16(0xffffffff, v);
+        else if constexpr (sizeof(From) == 2) return _mm512_maskz_cvtepu16_epi32(0xffff, v);
+        else return _mm512_maskz_cvtepu32_epi64(0xff, v);
+    }
+}
+#endif
+
+// Element by element to another type.
+template <class To, class From, int N>
+[[gnu::always_inline]] inline Vec<To, N> converted(Vec<From, N> v) {
+    if constexpr (N == 1) {
+        return static_cast<To>(v);
+    } else if constexpr (__is_same(To, From)) {
+        return v;
+    } else if constexpr (kWidensAtOnce<To, From, N>) {
+#if defined(__AVX512BW__)
+        if constexpr (N * sizeof(To) == 64)
+            return (Vec<To, N>)widened_at_once<From>((__m256i)v);
+        else
+#endif
+#if defined(__AVX2__)
+            return (Vec<To, N>)widened_at_once<From>((__m128i)v);
+#endif
+    } else {
+        return __builtin_convertvector(v, Vec<To, N>);
+    }
+}
+
+// The high half of each product of 16-bit numbers.
+template <int N>
+[[gnu::always_inline]] inline Vec<std::uint16_t, N> high_product(Vec<std::uint16_t, N> a,
+                                                                 Vec<std::uint16_t, N> b) {
+#if defined(__AVX512BW__)
+    if constexpr (N == 32) return (Vec<std::uint16_t, N>)_mm512_mulhi_epu16((__m512i)a, (__m512i)b);
+    else
+#endif
+#if defined(__AVX2__)
+    if constexpr (N == 16) return (Vec<std::uint16_t, N>)_mm256_mulhi_epu16((__m256i)a, (__m256i)b);
+    else
+#endif
+#if defined(__SSE2__)
+    if constexpr (N == 8) return (Vec<std::uint16_t, N>)_mm_mulhi_epu16((__m128i)a, (__m128i)b);
+    else
+#endif
+    {
+        const auto wide = converted<std::uint32_t, std::uint16_t, N>(a) *
+                          converted<std::uint32_t, std::uint16_t, N>(b);
+        return converted<std::uint16_t, std::uint32_t, N>(wide >> 16);
+    }
+}
+
 template <int... I>
 struct Indices {};
 template <int N, int... I>
@@ -62,6 +148,18 @@ struct CountTo<0, I...> {
 template <int First, class V, int... I>
 [[gnu::always_inline]] inline V pick_every_second(V a, V b, Indices<I...>) {
     return __builtin_shufflevector(a, b, (2 * I + First)...);
+}
+
+template <class V, int... I>
+[[gnu::always_inline]] inline V turned_around(V v, Indices<I...>) {
+    return __builtin_shufflevector(v, v, (static_cast<int>(sizeof...(I)) - 1 - I)...);
+}
+
+// The elements from the last to the first.
+template <class T, int N>
+[[gnu::always_inline]] inline Vec<T, N> reversed(Vec<T, N> v) {
+    if constexpr (N == 1) return v;
+    else return turned_around(v, typename CountTo<N>::type{});
 }
 
 // Elements 0, 2, 4, ... (First = 0) or 1, 3, 5, ... (First = 1) of a followed by b.
@@ -97,6 +195,20 @@ template <class T, int N>
 [[gnu::always_inline]] inline Vec<T, N> before(Vec<T, N> v, T x) {
     if constexpr (N == 1) return x;
     else return pick_before(v, splat<T, N>(x), typename CountTo<N>::type{});
+}
+
+// Calls each<N>(x) for vectors of N elements that cover [0, n), the last overlapping the one
+// before, or each<1>(x) for every x of fewer.
+template <int N, class Each>
+[[gnu::always_inline]] inline void in_vectors(std::int64_t n, const Each& each) {
+    if (N > 1 && n >= N) {
+        for (std::int64_t x = 0; x < n; x += N) {
+            if (x + N > n) x = n - N;
+            each.template operator()<N>(x);
+        }
+        return;
+    }
+    for (std::int64_t x = 0; x < n; ++x) each.template operator()<1>(x);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "poolcore/arg_box.hpp"
 #include "poolcore/finish.hpp"
 #include "poolcore/indices.hpp"
+#include "poolcore/narrow.hpp"
 
 namespace poolcore {
 namespace {
@@ -43,6 +44,8 @@ Field with_margins(const StageContext& c, const Field& from, Range ranges[kNumPh
     return to;
 }
 
+}  // namespace
+
 Field field_on_output(const Schedule& s, const Box& box) {
     Field f;
     f.planes = box.planes;
@@ -58,6 +61,8 @@ Field field_on_output(const Schedule& s, const Box& box) {
     f.values = box.out + offset;
     return f;
 }
+
+namespace {
 
 // How the main pass may touch the caller's arrays.
 struct Access {
@@ -236,6 +241,9 @@ void pool_whole_box(const Schedule& s, const KernelTable& kernels, const Box& bo
 }  // namespace
 
 void run_box(const Schedule& s, const KernelTable& kernels, const Box& box, Scratch& scratch) {
+    const std::int64_t mark = scratch.mark();
+    if (pools_narrow(s) && pool_narrow(s, kernels, box, scratch)) return scratch.release(mark);
+    scratch.release(mark);
     if (split_at_edges(s, kernels, box, scratch)) return;
     if (s.arg_window) return run_arg_box(s, kernels, box, scratch);
     pool_whole_box(s, kernels, box, scratch);

@@ -58,4 +58,7 @@ void pack_field(const StageContext& c, const Pass& pass, const Source& source, c
 // The part of x that `ranges` names, as a field. Never written.
 Field field_on_source(const Source& source, const Box& box, const Range ranges[kNumPhysical]);
 
+// The results of the box in the caller's array, as a field.
+Field field_on_output(const Schedule& s, const Box& box);
+
 }  // namespace poolcore

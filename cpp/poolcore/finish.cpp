@@ -123,6 +123,7 @@ struct Finisher {
         args.divisor_is_fixed = s.plan->spec.has_divisor;
         args.rounding = s.plan->spec.rounding;
         args.count_step = box.inner == 1 ? 1 : 0;
+        args.sums_fit_double = s.sums_fit_double;
         if (aux) args.aux = aux->values + place / element * 8;
         set_divisors(s, divisors, a, b, w, per_column, args);
         kernel(args);

@@ -67,6 +67,9 @@ void choose_work(Schedule& s) {
         s.finish = spec.op == Op::kSum ? Finish::kSum : Finish::kMean;
         s.work = sum_work(plan);
         const bool exact = spec.op == Op::kAvg || is_float(plan.out_dtype);
+        s.sums_fit_double =
+            item_size(plan.in_dtype) < 8 &&
+            window_taps(plan) < std::int64_t(1) << (50 - 8 * item_size(plan.in_dtype));
         if (exact && !floats && item_size(plan.in_dtype) == 8) {
             s.work = Work::kI64;
             s.change = Change::kHigh32;

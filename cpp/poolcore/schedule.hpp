@@ -57,6 +57,7 @@ struct Schedule {
     bool direct_in = false;   // the first stage may read x itself
     bool direct_out = false;  // the last stage may write the result itself
     bool direct_mean = false;  // it may, divided, where all windows have the same divisor
+    bool sums_fit_double = false;  // integers only: no sum reaches 2^50
     bool has_keys = false;  // try 16-bit floats as integers first
     // A second pass over the same windows: NaN taps under "omit", low halves of 64-bit integers.
     bool has_aux = false;

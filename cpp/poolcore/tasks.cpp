@@ -58,8 +58,13 @@ std::int64_t box_scratch(const Schedule& s, const BoxShape& box) {
     return std::min(kMany, total + temporary + 64 * kScratchSlack);
 }
 
+// The second accumulator's pass needs as much again, in its own elements.
+std::int64_t passes(const Schedule& s) {
+    return s.has_aux ? 1 + work_size(s.aux_work) / s.element() : 1;
+}
+
 bool fits(const Schedule& s, const BoxShape& box, std::int64_t limit) {
-    return box_scratch(s, box) * (s.has_aux ? 2 : 1) <= limit;
+    return box_scratch(s, box) * passes(s) <= limit;
 }
 
 // The most windows along one measure of the box, by doubling, that fit.
@@ -160,7 +165,7 @@ void count_tasks(Schedule& s) {
     s.plane_boxes = s.n_batch > 0 ? parts(s.batch[s.n_batch - 1].n, s.box.planes) : 1;
     s.scratch_bytes = s.huge ? kScratchLimit
                              : std::min(2 * kScratchLimit,
-                                        box_scratch(s, s.box) * (s.has_aux ? 2 : 1));
+                                        box_scratch(s, s.box) * passes(s));
 }
 
 }  // namespace poolcore
