@@ -48,12 +48,35 @@ template <class V>
     return a.divisors ? a.divisors[x * a.count_step] * a.scale : static_cast<double>(a.divisor);
 }
 
-// Without the NaN taps; NaN itself when every real tap was one.
-[[gnu::always_inline]] inline double counted_divisor(const FinishArgs& a, std::int64_t x) {
-    const double nans = load<double>(a.aux + x * 8);
-    const double reals = a.reals[x * a.count_step] * a.reals_scale;
-    if (nans == reals && reals > 0) return __builtin_nan("");
-    return divisor_at(a, x) - (a.divisor_is_fixed ? 0 : nans);
+// Divisors, the same for all or from the table.
+template <class F, int N>
+[[gnu::always_inline]] inline Vec<F, N> divisors_at(const FinishArgs& a, std::int64_t x) {
+    if (!a.divisors || a.count_step == 0) return Vec<F, N>{} + static_cast<F>(divisor_at(a, x));
+    F each[N];
+    for (int i = 0; i < N; ++i) each[i] = static_cast<F>(a.divisors[x + i] * a.scale);
+    return __builtin_bit_cast(Vec<F, N>, each);
+}
+
+// Without the NaN taps; NaN itself where every real tap was one.
+template <int N>
+[[gnu::always_inline]] inline Vec<double, N> counted_divisors(const FinishArgs& a,
+                                                              std::int64_t x) {
+    using V = Vec<double, N>;
+    const V nans = load<V>(a.aux + x * 8);
+    double each[N];
+    for (int i = 0; i < N; ++i) each[i] = a.reals[(x + i) * a.count_step] * a.reals_scale;
+    const V reals = a.count_step == 0 ? V{} + each[0] : __builtin_bit_cast(V, each);
+    const V left = divisors_at<double, N>(a, x) - (a.divisor_is_fixed ? V{} : nans);
+    const V kept = reals > V{} ? V{} + __builtin_nan("") : left;
+    return nans == reals ? kept : left;
+}
+
+// NaN for windows whose real taps were all NaN and were left out.
+template <class A, int N>
+[[gnu::always_inline]] inline Vec<A, N> unless_missing(const FinishArgs& a, std::int64_t x,
+                                                       Vec<A, N> value) {
+    const auto divisor = converted<A, double, N>(counted_divisors<N>(a, x));
+    return divisor == divisor ? value : Vec<A, N>{} + static_cast<A>(__builtin_nan(""));
 }
 
 template <class A>
@@ -94,19 +117,28 @@ template <class A, class Out>
 void finish_float_mean(const FinishArgs& args) {
     const FinishArgs a = args;
     constexpr std::int64_t wide = sizeof(A);
+    // Sums in float are of 4096 taps at most: only a divisor that was given can be larger.
     const bool narrow = __builtin_fabs(static_cast<double>(a.divisor)) <= kFloatCounts;
-    if (!a.aux && !a.divisors && (sizeof(A) == 8 || narrow)) {
-        const A divisor = static_cast<A>(a.divisor);
-        for_results<Out, kCommonLanes<A, Out>>(a, [&]<int N>(std::int64_t x, std::int64_t stride) {
-            const auto mean = (load<Vec<A, N>>(a.src + x * wide) + A(0)) / divisor;
+    if (sizeof(A) == 4 && !narrow) {
+        for (std::int64_t x = 0; x < a.n; ++x) {
+            const double divisor = a.aux ? counted_divisors<1>(a, x) : divisor_at(a, x);
+            const A sum = load<A>(a.src + x * wide) + A(0);
+            put<Out, A, 1>(a.dst + x * a.dst_stride, canonical(divided(sum, divisor)));
+        }
+    } else if (a.aux || a.divisors) {
+        constexpr int lanes = kCommonLanes<double, Out>;
+        for_results<Out, lanes>(a, [&]<int N>(std::int64_t x, std::int64_t stride) {
+            const auto divisor = a.aux ? counted_divisors<N>(a, x) : divisors_at<double, N>(a, x);
+            const auto sum = load<Vec<A, N>>(a.src + x * wide) + A(0);
+            const Vec<A, N> mean = sum / converted<A, double, N>(divisor);
             put<Out, A, N>(a.dst + x * stride, canonical(mean));
         });
-        return;
-    }
-    for (std::int64_t x = 0; x < a.n; ++x) {
-        const double divisor = a.aux ? counted_divisor(a, x) : divisor_at(a, x);
-        const A sum = load<A>(a.src + x * wide) + A(0);
-        put<Out, A, 1>(a.dst + x * a.dst_stride, canonical(divided(sum, divisor)));
+    } else {
+        const A divisor = static_cast<A>(a.divisor);
+        for_results<Out, kCommonLanes<A, Out>>(a, [&]<int N>(std::int64_t x, std::int64_t stride) {
+            const Vec<A, N> mean = (load<Vec<A, N>>(a.src + x * wide) + A(0)) / divisor;
+            put<Out, A, N>(a.dst + x * stride, canonical(mean));
+        });
     }
 }
 
@@ -244,15 +276,6 @@ struct Rule {
                                             : highest<SameInt<F>>();
 };
 
-// Divisors and their reciprocals, the same for all or from the table.
-template <class F, int N>
-[[gnu::always_inline]] inline Vec<F, N> divisors_at(const FinishArgs& a, std::int64_t x) {
-    if (a.count_step == 0) return Vec<F, N>{} + static_cast<F>(divisor_at(a, x));
-    F each[N];
-    for (int i = 0; i < N; ++i) each[i] = static_cast<F>(a.divisors[x + i] * a.scale);
-    return __builtin_bit_cast(Vec<F, N>, each);
-}
-
 template <class A, class Out, class F>
 void finish_int_mean_rounded(const FinishArgs& args) {
     const FinishArgs a = args;
@@ -300,16 +323,6 @@ void finish_int_mean(const FinishArgs& a) {
     finish_int_mean_exact<A, Out>(a);
 }
 
-// NaN for windows whose real taps were all NaN and were left out.
-template <class Out>
-void put_missing(const FinishArgs& a) {
-    for (std::int64_t x = 0; a.aux && x < a.n; ++x) {
-        const double divisor = counted_divisor(a, x);
-        if (divisor != divisor)
-            put<Out, double, 1>(a.dst + x * a.dst_stride, __builtin_nan(""));
-    }
-}
-
 template <class A, class Out>
 void finish_sum(const FinishArgs& args) {
     const FinishArgs a = args;
@@ -322,12 +335,21 @@ void finish_sum(const FinishArgs& args) {
             return;
         }
     }
+    if constexpr (kIsFloat<A>) {
+        if (a.aux) {
+            constexpr int lanes = kCommonLanes<double, Out>;
+            for_results<Out, lanes>(a, [&]<int N>(std::int64_t x, std::int64_t stride) {
+                const auto sum = settled(load<Vec<A, N>>(a.src + x * wide));
+                put<Out, A, N>(a.dst + x * stride, unless_missing<A, N>(a, x, sum));
+            });
+            return;
+        }
+    }
     for_results<Out, kCommonLanes<A, Out>>(a, [&]<int N>(std::int64_t x, std::int64_t stride) {
         auto sum = load<Vec<A, N>>(a.src + x * wide);
         if constexpr (kIsFloat<A>) sum = settled(sum);
         put<Out, A, N>(a.dst + x * stride, sum);
     });
-    if constexpr (kIsFloat<A>) put_missing<Out>(a);
 }
 
 template <class A, class Out, bool Reverse>
@@ -335,7 +357,8 @@ void finish_order(const FinishArgs& args) {
     const FinishArgs a = args;
     constexpr std::int64_t wide = sizeof(A);
     using Stored = std::conditional_t<__is_same(Out, Bool), std::uint8_t, Out>;
-    for_results<Stored, kLanes<A>>(a, [&]<int N>(std::int64_t x, std::int64_t stride) {
+    constexpr int lanes = kIsFloat<A> ? kLanes<double> : kLanes<A>;
+    for_results<Stored, lanes>(a, [&]<int N>(std::int64_t x, std::int64_t stride) {
         using V = Vec<A, N>;
         V value = load<V>(a.src + x * wide);
         if constexpr (Reverse && kIsFloat<A>) value = -value;
@@ -347,10 +370,11 @@ void finish_order(const FinishArgs& args) {
             const V low = splat<A, N>(static_cast<A>(lowest<Out>()));
             const V high = splat<A, N>(static_cast<A>(highest<Out>()));
             value = value < low ? low : value > high ? high : value;
+        } else {
+            if (a.aux) value = unless_missing<A, N>(a, x, value);
         }
         put<Stored, A, N>(a.dst + x * stride, value);
     });
-    if constexpr (kIsFloat<A>) put_missing<Out>(a);
 }
 
 // Keys beyond those of the infinities are the identity of a window without elements.
