@@ -111,17 +111,21 @@ template <class O, int K, int S, int N, class At>
 }
 
 // As `one_window`, at an edge.
+struct Lines {
+    std::int64_t stride, count;
+};
+
 template <class O, int K, int S, int N>
-Vec<typename O::T, N> edge_window(const std::byte* p, const WindowArgs& a, bool first, bool last) {
+Vec<typename O::T, N> edge_window(const std::byte* p, Lines lines, bool first, bool last) {
     using T = typename O::T;
     using V = Vec<T, N>;
     const auto value = [&](std::int64_t row, int offset) {
-        return load<V>(p + row * a.row_stride + offset * std::int64_t(sizeof(T)));
+        return load<V>(p + row * lines.stride + offset * std::int64_t(sizeof(T)));
     };
     if constexpr (O::kRowsFirst) {
         const auto column = [&](int offset) {
             V v = value(0, offset);
-            for (std::int64_t r = 1; r < a.rows; ++r) v = O::combine(v, value(r, offset));
+            for (std::int64_t r = 1; r < lines.count; ++r) v = O::combine(v, value(r, offset));
             return v;
         };
         return edge_neighbours<O, K, S, N>(column, first, last);
@@ -131,7 +135,7 @@ Vec<typename O::T, N> edge_window(const std::byte* p, const WindowArgs& a, bool 
                                                last);
         };
         V v = row(0);
-        for (std::int64_t r = 1; r < a.rows; ++r) v = O::combine(v, row(r));
+        for (std::int64_t r = 1; r < lines.count; ++r) v = O::combine(v, row(r));
         return v;
     }
 }
@@ -145,10 +149,10 @@ template <int K, int S, int N>
 
 // What a line of results is divided by, if they are means: see finish.inl.hpp for the rule.
 template <class O, bool Mean, class V>
-[[gnu::always_inline]] inline V finished(V sum, const WindowArgs& a) {
+[[gnu::always_inline]] inline V finished(V sum, typename O::T divisor) {
     if constexpr (Mean) {
         using T = typename O::T;
-        const V mean = (sum + T(0)) / static_cast<T>(a.divisor);
+        const V mean = (sum + T(0)) / divisor;
         return mean == mean ? mean : V{} + static_cast<T>(__builtin_nan(""));
     } else {
         return sum;
@@ -157,33 +161,40 @@ template <class O, bool Mean, class V>
 
 // One line of results, or two (`Rows`), in vectors of N <= n elements, the last one overlapping.
 template <class O, int H, int K, int S, int N, int Rows, bool Mean>
-void window_line(const WindowArgs& a, const std::byte* src, std::byte* dst) {
+void window_line(const WindowArgs& args, const std::byte* src, std::byte* dst) {
     using T = typename O::T;
     constexpr std::int64_t size = sizeof(T);
-    for (std::int64_t x = 0; x < a.n; x += N) {
-        if (x + N > a.n) x = a.n - N;
-        if constexpr (K == 3 || S == 1) {
-            const bool first = a.lacks_first && x == 0;
-            const bool last = a.lacks_last && x + N == a.n;
-            if (first || last) {
-                for (int r = 0; r < Rows; ++r)
-                    store(dst + r * a.dst_stride1 + x * size,
-                          finished<O, Mean>(
-                              edge_window<O, K, S, N>(src + r * a.src_stride1 + x * S * size, a,
-                                                      first, last),
-                              a));
-                continue;
-            }
-        }
+    const std::int64_t n = args.n, row_stride = args.row_stride, below = args.dst_stride1;
+    const Lines lines{row_stride, args.rows};
+    const std::int64_t step = args.src_stride1;
+    const T divisor = static_cast<T>(args.divisor);
+    const auto whole = [&](std::int64_t x) {
         if constexpr (Rows == 2) {
-            two_windows<O, K, S, N>(src + x * S * size, a.row_stride, dst + x * size,
-                                    a.dst_stride1);
+            two_windows<O, K, S, N>(src + x * S * size, row_stride, dst + x * size, below);
         } else {
-            store(dst + x * size,
-                  finished<O, Mean>(one_window<O, H, K, S, N>(src + x * S * size, a.row_stride),
-                                    a));
+            store(dst + x * size, finished<O, Mean>(
+                                      one_window<O, H, K, S, N>(src + x * S * size, row_stride),
+                                      divisor));
         }
+    };
+    const auto edge = [&](std::int64_t x, bool first, bool last) {
+        if constexpr (K == 3 || S == 1)
+            for (int r = 0; r < Rows; ++r)
+                store(dst + r * below + x * size,
+                      finished<O, Mean>(edge_window<O, K, S, N>(src + r * step + x * S * size,
+                                                                lines, first, last),
+                                        divisor));
+    };
+    std::int64_t x = 0;
+    if (args.lacks_first) {
+        edge(0, true, args.lacks_last && n == N);
+        x = N;
     }
+    const bool lacks_last = args.lacks_last;
+    for (; x + N < n; x += N) whole(x);
+    if (x >= n) return;
+    if (lacks_last) edge(n - N, false, true);
+    else whole(n - N);
 }
 
 template <class O, int H, int K, int S, int N, bool Mean>
