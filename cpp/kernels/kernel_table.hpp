@@ -221,8 +221,8 @@ using FinishKernel = void (*)(const FinishArgs&);
 struct KernelTable {
     RowsKernel rows[kNumCombines][kNumWorks];
     SlideKernel slide[kNumCombines][kNumWorks];
-    WindowKernel window[kNumCombines][kNumWorks];  // null for kArgMax
-    PlanesKernel planes[kNumCombines][kNumWorks];  // likewise
+    WindowKernel window[kNumCombines][kNumWorks];  // null for kArgMax and 64-bit integers
+    PlanesKernel planes[kNumCombines][kNumWorks];  // null for kArgMax
     ArgWindowKernel arg_window[kNumArgKinds];
     NarrowKernel narrow[kNumNarrows][kNumDTypes];  // null where a type is wide enough
     PackKernel pack[kNumChanges][kNumDTypes][kNumWorks];

@@ -59,10 +59,11 @@ void rows_lines(const RowsArgs& a, Tail tail) {
                                tail);
 }
 
-// The widest vector that a line fills.
+// The widest vector that a line fills. Vectors narrower than 16 bytes are for bytes only.
 template <class O, int K, int N>
 void rows_width(const RowsArgs& a, Tail tail) {
-    if constexpr (N == 1 || N * sizeof(typename O::T) < 8) {
+    constexpr std::size_t size = sizeof(typename O::T);
+    if constexpr (N == 1 || N * size < (size == 1 ? 8 : 16)) {
         rows_lines<O, K, 1>(a, tail);
     } else {
         if (a.n >= N || tail == Tail::kSpill) return rows_lines<O, K, N>(a, tail);

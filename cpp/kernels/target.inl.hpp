@@ -52,15 +52,19 @@ constexpr int at(Finish f) { return static_cast<int>(f); }
 constexpr int at(Narrow n) { return static_cast<int>(n); }
 constexpr int at(DType d) { return static_cast<int>(d); }
 
+// Integers of 64 bits are rare: they take two kernels.
+template <class T>
+inline constexpr bool kHasWindow = kIsFloat<T> || sizeof(T) < 8;
+
 template <class T>
 constexpr void add_order(KernelTable& t) {
     constexpr int w = work_of<T>();
     t.rows[at(Combine::kMax)][w] = rows<MaxOp<T>>;
     t.rows[at(Combine::kMin)][w] = rows<MinOp<T>>;
     t.slide[at(Combine::kMax)][w] = slide<MaxOp<T>>;
-    t.window[at(Combine::kMax)][w] = window<MaxOp<T>>;
+    if constexpr (kHasWindow<T>) t.window[at(Combine::kMax)][w] = window<MaxOp<T>>;
     t.planes[at(Combine::kMax)][w] = planes<MaxOp<T>>;
-    t.window[at(Combine::kMin)][w] = window<MinOp<T>>;
+    if constexpr (kHasWindow<T>) t.window[at(Combine::kMin)][w] = window<MinOp<T>>;
     t.planes[at(Combine::kMin)][w] = planes<MinOp<T>>;
     t.slide[at(Combine::kMin)][w] = slide<MinOp<T>>;
 }
@@ -83,7 +87,7 @@ constexpr void add_sum(KernelTable& t) {
     constexpr int w = work_of<T>();
     t.rows[at(Combine::kSum)][w] = rows<SumOp<T>>;
     t.slide[at(Combine::kSum)][w] = slide<SumOp<T>>;
-    t.window[at(Combine::kSum)][w] = window<SumOp<T>>;
+    if constexpr (kHasWindow<T>) t.window[at(Combine::kSum)][w] = window<SumOp<T>>;
     t.planes[at(Combine::kSum)][w] = planes<SumOp<T>>;
 }
 

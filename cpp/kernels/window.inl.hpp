@@ -29,31 +29,49 @@ template <class O, int K, int S, int N, class At>
     }
 }
 
-// Orders: the lanes of every row first, then the rows. Sums: the rows first.
-template <class O, int H, int K, int S, int N>
-[[gnu::always_inline]] inline Vec<typename O::T, N> one_window(const std::byte* p,
-                                                               std::int64_t row_stride) {
+// The rows of a window, `stride` bytes apart.
+struct Lines {
+    std::int64_t stride, count;
+};
+
+// `each` of row 0, 1, ... combined: H of them, or lines.count where H is 0.
+template <class O, int H, class Each>
+[[gnu::always_inline]] inline auto combined(Lines lines, const Each& each) {
+    auto v = each(0);
+    if constexpr (H == 0) {
+        for (std::int64_t r = 1; r < lines.count; ++r) v = O::combine(v, each(r));
+    } else {
+        if constexpr (H >= 2) v = O::combine(v, each(1));
+        if constexpr (H >= 3) v = O::combine(v, each(2));
+    }
+    return v;
+}
+
+// The windows from p on, with neighbours(at) for one row. Orders: the lanes of every row first,
+// then the rows. Sums: the rows first.
+template <class O, int H, int N, class Neighbours>
+[[gnu::always_inline]] inline Vec<typename O::T, N> over_rows(const std::byte* p, Lines lines,
+                                                              const Neighbours& neighbours_of) {
     using T = typename O::T;
     using V = Vec<T, N>;
-    const auto value = [&](int row, int offset) {
-        return load<V>(p + row * row_stride + offset * std::int64_t(sizeof(T)));
+    const auto value = [&](std::int64_t row, int offset) {
+        return load<V>(p + row * lines.stride + offset * std::int64_t(sizeof(T)));
     };
     if constexpr (O::kRowsFirst) {
-        return neighbours<O, K, S, N>([&](int offset) {
-            V v = value(0, offset);
-            if constexpr (H >= 2) v = O::combine(v, value(1, offset));
-            if constexpr (H >= 3) v = O::combine(v, value(2, offset));
-            return v;
+        return neighbours_of([&](int offset) {
+            return combined<O, H>(lines, [&](std::int64_t r) { return value(r, offset); });
         });
     } else {
-        const auto row = [&](int r) {
-            return neighbours<O, K, S, N>([&](int offset) { return value(r, offset); });
-        };
-        V v = row(0);
-        if constexpr (H >= 2) v = O::combine(v, row(1));
-        if constexpr (H >= 3) v = O::combine(v, row(2));
-        return v;
+        return combined<O, H>(lines, [&](std::int64_t r) {
+            return neighbours_of([&](int offset) { return value(r, offset); });
+        });
     }
+}
+
+template <class O, int H, int K, int S, int N>
+[[gnu::always_inline]] inline Vec<typename O::T, N> one_window(const std::byte* p, Lines lines) {
+    return over_rows<O, H, N>(p, lines,
+                              [](const auto& at) { return neighbours<O, K, S, N>(at); });
 }
 
 // Two rows of results from 3 + S rows of the source, for orders: what both need is made once.
@@ -111,33 +129,11 @@ template <class O, int K, int S, int N, class At>
 }
 
 // As `one_window`, at an edge.
-struct Lines {
-    std::int64_t stride, count;
-};
-
 template <class O, int K, int S, int N>
 Vec<typename O::T, N> edge_window(const std::byte* p, Lines lines, bool first, bool last) {
-    using T = typename O::T;
-    using V = Vec<T, N>;
-    const auto value = [&](std::int64_t row, int offset) {
-        return load<V>(p + row * lines.stride + offset * std::int64_t(sizeof(T)));
-    };
-    if constexpr (O::kRowsFirst) {
-        const auto column = [&](int offset) {
-            V v = value(0, offset);
-            for (std::int64_t r = 1; r < lines.count; ++r) v = O::combine(v, value(r, offset));
-            return v;
-        };
-        return edge_neighbours<O, K, S, N>(column, first, last);
-    } else {
-        const auto row = [&](std::int64_t r) {
-            return edge_neighbours<O, K, S, N>([&](int offset) { return value(r, offset); }, first,
-                                               last);
-        };
-        V v = row(0);
-        for (std::int64_t r = 1; r < lines.count; ++r) v = O::combine(v, row(r));
-        return v;
-    }
+    return over_rows<O, 0, N>(p, lines, [&](const auto& at) {
+        return edge_neighbours<O, K, S, N>(at, first, last);
+    });
 }
 
 // Whether lines of n windows are long enough for vectors of N.
@@ -173,7 +169,7 @@ void window_line(const WindowArgs& args, const std::byte* src, std::byte* dst) {
             two_windows<O, K, S, N>(src + x * S * size, row_stride, dst + x * size, below);
         } else {
             store(dst + x * size, finished<O, Mean>(
-                                      one_window<O, H, K, S, N>(src + x * S * size, row_stride),
+                                      one_window<O, H, K, S, N>(src + x * S * size, lines),
                                       divisor));
         }
     };
@@ -213,30 +209,29 @@ void window_lines(const WindowArgs& a) {
     }
 }
 
-// The widest vector that a line fills.
+// The widest vector that a line fills. Vectors narrower than 16 bytes are for bytes only.
 template <class O, int H, int K, int S, int N>
 void window_width(const WindowArgs& a) {
-    if constexpr (N == 1 || N * sizeof(typename O::T) < 8) {
-        if constexpr (O::kRowsFirst && kIsFloat<typename O::T>)
+    using T = typename O::T;
+    if constexpr (N == 1 || N * sizeof(T) < (sizeof(T) == 1 ? 8 : 16)) {
+        if constexpr (N > 1) return window_width<O, H, K, S, 1>(a);
+        if constexpr (O::kRowsFirst && kIsFloat<T>)
             if (a.divisor != 0) return window_lines<O, H, K, S, 1, true>(a);
         window_lines<O, H, K, S, 1, false>(a);
     } else {
-        if constexpr (O::kRowsFirst && kIsFloat<typename O::T>)
-            if (fits_line<K, S, N>(a) && a.divisor != 0)
-                return window_lines<O, H, K, S, N, true>(a);
-        if (fits_line<K, S, N>(a)) return window_lines<O, H, K, S, N, false>(a);
-        window_width<O, H, K, S, N / 2>(a);
+        if (!fits_line<K, S, N>(a)) return window_width<O, H, K, S, N / 2>(a);
+        if constexpr (O::kRowsFirst && kIsFloat<T>)
+            if (a.divisor != 0) return window_lines<O, H, K, S, N, true>(a);
+        window_lines<O, H, K, S, N, false>(a);
     }
 }
 
+// Square windows have code of their own.
 template <class O, int K, int S>
 void window_rows(const WindowArgs& a) {
     constexpr int lanes = kLanes<typename O::T>;
-    switch (a.rows) {
-        case 1: return window_width<O, 1, K, S, lanes>(a);
-        case 2: return window_width<O, 2, K, S, lanes>(a);
-        default: return window_width<O, 3, K, S, lanes>(a);
-    }
+    if (a.rows == K) return window_width<O, K, K, S, lanes>(a);
+    window_width<O, 0, K, S, lanes>(a);
 }
 
 template <class O>

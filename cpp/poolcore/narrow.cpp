@@ -130,7 +130,9 @@ class NarrowBox {
         const AxisGeometry& b = s_.axis[kB].geometry;
         const AxisGeometry& w = s_.axis[kW].geometry;
         NarrowArgs a;
-        a.src = source_.base + offset(kB, rows) + offset(kW, columns);
+        // kA is not pooled here: its windows are positions.
+        a.src = source_.base + box_.windows[kA].lo * source_.stride[kA] + offset(kB, rows) +
+                offset(kW, columns);
         a.dst = to.values + (rows.windows.lo - to.origin[kB]) * to.stride[kB] +
                 (columns.windows.lo - to.origin[kW]) * to.stride[kW];
         a.row_stride = b.dilation * source_.stride[kB];
@@ -227,7 +229,8 @@ bool pools_narrow(const Schedule& s) {
     const bool sums = s.combine == Combine::kSum;
     const bool halves = is_float(plan.in_dtype) && item_size(plan.in_dtype) == 2;
     const bool integers = !is_float(plan.in_dtype) && item_size(plan.in_dtype) <= 4;
-    if (s.with_index() || s.has_aux || s.huge || !(halves || (integers && sums))) return false;
+    const bool omit = s.combine == Combine::kMaxOmit || s.combine == Combine::kMinOmit;
+    if (s.with_index() || omit || s.has_aux || s.huge || !(halves || (integers && sums))) return false;
     if (halves && s.work != Work::kF32) return false;
     if (halves && !sums && reads_each_often(s)) return false;
     for (int i = 0; i < s.n_stages; ++i)

@@ -208,7 +208,7 @@ void find_together(Schedule& s) {
     const bool sum = s.combine == Combine::kSum;
     for (int i = 0; i + 1 < s.n_stages && s.inner.n == 1; ++i)
         if (s.order[sum ? i : i + 1] == kB && s.order[sum ? i + 1 : i] == kW &&
-            pools_together(s.combine, s.axis[kB].geometry, s.axis[kW].geometry))
+            pools_together(s, s.axis[kB].geometry, s.axis[kW].geometry))
             s.together = i;
 }
 

@@ -129,8 +129,10 @@ void window_rows(const StageContext& c, const AxisGeometry& b, const AxisGeometr
 
 }  // namespace
 
-bool pools_together(Combine combine, const AxisGeometry& b, const AxisGeometry& w) {
-    if (combine == Combine::kArgMax || b.dilation != 1 || w.dilation != 1) return false;
+bool pools_together(const Schedule& s, const AxisGeometry& b, const AxisGeometry& w) {
+    const bool has_kernel = s.combine != Combine::kArgMax && s.work != Work::kI64 &&
+                            s.work != Work::kU64;
+    if (!has_kernel || b.dilation != 1 || w.dilation != 1) return false;
     return b.kernel <= 3 && (w.kernel == 2 || w.kernel == 3) && w.stride <= 2;
 }
 

@@ -45,7 +45,7 @@ void pool_axis(const StageContext& c, const AxisGeometry& g, int axis, const Fie
                const Field& to);
 
 // Whether kB and kW of such windows are pooled together, by one kernel without scratch.
-bool pools_together(Combine combine, const AxisGeometry& b, const AxisGeometry& w);
+bool pools_together(const Schedule& s, const AxisGeometry& b, const AxisGeometry& w);
 
 // Whether pool_together may leave out the taps that these windows of kW lack at the edges of x.
 bool together_takes_edges(const AxisGeometry& w, Range windows);
