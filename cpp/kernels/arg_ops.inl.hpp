@@ -9,27 +9,6 @@
 namespace poolcore {
 namespace {
 
-template <int Bytes>
-struct UnsignedOf;
-template <>
-struct UnsignedOf<1> {
-    using type = std::uint8_t;
-};
-template <>
-struct UnsignedOf<2> {
-    using type = std::uint16_t;
-};
-template <>
-struct UnsignedOf<4> {
-    using type = std::uint32_t;
-};
-template <>
-struct UnsignedOf<8> {
-    using type = std::uint64_t;
-};
-template <class T>
-using Unsigned = typename UnsignedOf<static_cast<int>(sizeof(T))>::type;
-
 // Integers to wider ones: int32 to int64, narrower unsigned ones to uint32.
 template <class To, int N, class V>
 [[gnu::always_inline]] inline Vec<To, N> converted(V v) {

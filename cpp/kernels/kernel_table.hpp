@@ -29,6 +29,7 @@ inline constexpr int kNumCombines = 6;
 // canonical tree of docs/numerics.md, missing taps are the identity.
 // dst may equal the first or the last source element for element (then tap_stride > 0 for the
 // first, and a whole vector past n may be written); otherwise it overlaps no source.
+// widen takes the same, with elements of the array's type in src; dst overlaps no source.
 struct RowsArgs {
     const std::byte* src;
     std::byte* dst;
@@ -42,7 +43,7 @@ struct RowsArgs {
 };
 
 // slide: dst[p][q][i] = T over j < taps of src[p][q][i*stride + j], i < n; lanes are contiguous
-// in src and dst. taps is 1, or 2 or 3 with stride 2. dst overlaps no source.
+// in src and dst. taps is 1 to 3, and 1 for kArgMax unless the stride is 2. dst overlaps no source.
 struct SlideArgs {
     const std::byte* src;
     std::byte* dst;
@@ -220,6 +221,7 @@ using FinishKernel = void (*)(const FinishArgs&);
 // One constant object per target. A null entry is filled from the next narrower target.
 struct KernelTable {
     RowsKernel rows[kNumCombines][kNumWorks];
+    RowsKernel widen[kNumDTypes][kNumWorks];  // sums of taps that are of another type
     SlideKernel slide[kNumCombines][kNumWorks];
     WindowKernel window[kNumCombines][kNumWorks];  // null for kArgMax and 64-bit integers
     PlanesKernel planes[kNumCombines][kNumWorks];  // null for kArgMax

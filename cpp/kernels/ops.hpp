@@ -44,6 +44,28 @@ struct IntOf<8> {
 template <class T>
 using SameInt = typename IntOf<static_cast<int>(sizeof(T))>::type;
 
+// The unsigned integer as wide as T.
+template <int Bytes>
+struct UnsignedOf;
+template <>
+struct UnsignedOf<1> {
+    using type = std::uint8_t;
+};
+template <>
+struct UnsignedOf<2> {
+    using type = std::uint16_t;
+};
+template <>
+struct UnsignedOf<4> {
+    using type = std::uint32_t;
+};
+template <>
+struct UnsignedOf<8> {
+    using type = std::uint64_t;
+};
+template <class T>
+using Unsigned = typename UnsignedOf<static_cast<int>(sizeof(T))>::type;
+
 template <class T>
 constexpr T lowest() {
     if constexpr (kIsFloat<T>) {
@@ -154,7 +176,13 @@ struct SumOp {
     static constexpr T identity() { return T(0); }
     template <class V>
     [[gnu::always_inline]] static V combine(V acc, V x) {
-        return acc + x;
+        if constexpr (kIsFloat<T>) {
+            return acc + x;
+        } else {
+            using U = Vec<Unsigned<T>, static_cast<int>(sizeof(V) / sizeof(T))>;
+            return __builtin_bit_cast(
+                V, static_cast<U>(__builtin_bit_cast(U, acc) + __builtin_bit_cast(U, x)));
+        }
     }
 };
 

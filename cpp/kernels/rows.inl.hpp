@@ -3,6 +3,7 @@
 
 #include "kernels/kernel_table.hpp"
 #include "kernels/ops.hpp"
+#include "kernels/pack.inl.hpp"
 
 namespace poolcore {
 namespace {
@@ -73,15 +74,19 @@ void rows_width(const RowsArgs& a, Tail tail) {
 
 // Any number of taps. Finished subtrees wait on a stack, as in pairwise summation: entry after
 // entry covers fewer taps. `first` and `last` clip the window; see RowsArgs.
-template <class O, class V, int U>
+// Elements of type From become the work type on their way.
+template <class O, class From, int N, int U>
 [[gnu::always_inline]] inline void rows_column(const std::byte* src, std::byte* dst,
                                                const RowsArgs& a) {
+    using T = typename O::T;
+    using V = Vec<T, N>;
+    constexpr std::int64_t step = N * std::int64_t(sizeof(From));
     V stack[O::kTree ? 64 : 1][U];
     int top = 0;
     for (std::int64_t j = a.first; j < a.last; ++j) {
         V value[U];
         for (int u = 0; u < U; ++u)
-            value[u] = load<V>(src + (j - a.first) * a.tap_stride + u * std::int64_t(sizeof(V)));
+            value[u] = load_as<T, From, N>(src + (j - a.first) * a.tap_stride + u * step);
         if constexpr (O::kTree) {
             // Tap j closes every subtree whose right half ends with it.
             for (int level = 0; (j >> level) & 1 && a.first < (j >> level) << level; ++level) {
@@ -101,27 +106,33 @@ template <class O, class V, int U>
             stack[top - 2][u] = O::combine(stack[top - 2][u], stack[top - 1][u]);
     for (int u = 0; u < U; ++u)
         store(dst + u * std::int64_t(sizeof(V)),
-              top ? stack[0][u] : splat<typename O::T, sizeof(V) / sizeof(typename O::T)>(
-                                      O::identity()));
+              top ? stack[0][u] : splat<T, N>(O::identity()));
 }
 
-template <class O>
+template <class O, class From>
 void rows_line_any(const std::byte* src, std::byte* dst, const RowsArgs& a) {
     using T = typename O::T;
-    constexpr std::int64_t lanes = kLanes<T>;
-    constexpr std::int64_t size = sizeof(T);
-    using V = Vec<T, kLanes<T>>;
+    constexpr int lanes = kLanes<T>;
+    constexpr std::int64_t size = sizeof(T), from = sizeof(From);
     std::int64_t x = 0;
     for (; x + 4 * lanes <= a.n; x += 4 * lanes)
-        rows_column<O, V, 4>(src + x * size, dst + x * size, a);
+        rows_column<O, From, lanes, 4>(src + x * from, dst + x * size, a);
     for (; x + lanes <= a.n; x += lanes)
-        rows_column<O, V, 1>(src + x * size, dst + x * size, a);
+        rows_column<O, From, lanes, 1>(src + x * from, dst + x * size, a);
     if (x < a.n && a.n >= lanes && lanes > 1) {
         x = a.n - lanes;
-        rows_column<O, V, 1>(src + x * size, dst + x * size, a);
+        rows_column<O, From, lanes, 1>(src + x * from, dst + x * size, a);
         return;
     }
-    for (; x < a.n; ++x) rows_column<O, T, 1>(src + x * size, dst + x * size, a);
+    for (; x < a.n; ++x) rows_column<O, From, 1, 1>(src + x * from, dst + x * size, a);
+}
+
+template <class O, class From>
+void rows_any(const RowsArgs& a) {
+    for (std::int64_t p = 0; p < a.n0; ++p)
+        for (std::int64_t q = 0; q < a.n1; ++q)
+            rows_line_any<O, From>(a.src + p * a.src_stride0 + q * a.src_stride1,
+                                   a.dst + p * a.dst_stride0 + q * a.dst_stride1, a);
 }
 
 template <class O>
@@ -141,10 +152,7 @@ void rows(const RowsArgs& a) {
             default: break;
         }
     }
-    for (std::int64_t p = 0; p < a.n0; ++p)
-        for (std::int64_t q = 0; q < a.n1; ++q)
-            rows_line_any<O>(a.src + p * a.src_stride0 + q * a.src_stride1,
-                             a.dst + p * a.dst_stride0 + q * a.dst_stride1, a);
+    rows_any<O, typename O::T>(a);
 }
 
 // The same with an index beside each value; ties and NaN go to the earlier tap. U vectors at once:

@@ -60,15 +60,62 @@ void subsample_line(const std::byte* src, std::byte* dst, std::int64_t n, std::i
     for (std::int64_t i = 0; i < n; ++i) store(dst + i * size, load<T>(src + i * stride * size));
 }
 
+// N windows S apart from p on.
+template <class O, int S, int N>
+[[gnu::always_inline]] inline Vec<typename O::T, N> apart(const std::byte* p, std::int64_t taps) {
+    using T = typename O::T;
+    auto v = every_nth<S, T, N>(p);
+    for (std::int64_t j = 1; j < taps; ++j)
+        v = O::combine(v, every_nth<S, T, N>(p + j * std::int64_t(sizeof(T))));
+    return v;
+}
+
+template <class O, int S>
+void apart_line(const std::byte* src, std::byte* dst, std::int64_t n, std::int64_t taps) {
+    using T = typename O::T;
+    constexpr int lanes = kLanes<T>;
+    constexpr std::int64_t size = sizeof(T);
+    in_vectors<lanes>(n, [&]<int N>(std::int64_t i) {
+        store(dst + i * size, apart<O, S, N>(src + i * S * size, taps));
+    });
+}
+
+// Any stride, one window at a time.
+template <class O>
+void far_line(const std::byte* src, std::byte* dst, std::int64_t n, const SlideArgs& a) {
+    using T = typename O::T;
+    constexpr std::int64_t size = sizeof(T);
+    if (a.taps == 1) return subsample_line<T>(src, dst, n, a.stride);
+    for (std::int64_t i = 0; i < n; ++i) {
+        T v = load<T>(src + i * a.stride * size);
+        for (std::int64_t j = 1; j < a.taps; ++j)
+            v = O::combine(v, load<T>(src + (i * a.stride + j) * size));
+        store(dst + i * size, v);
+    }
+}
+
+template <class O>
+void slide_line(const std::byte* src, std::byte* dst, const SlideArgs& a) {
+    if constexpr (sizeof(typename O::T) >= 4) {  // narrower lanes are expensive to pick
+        switch (a.stride) {
+            case 3: return apart_line<O, 3>(src, dst, a.n, a.taps);
+            case 4: return apart_line<O, 4>(src, dst, a.n, a.taps);
+            case 5: return apart_line<O, 5>(src, dst, a.n, a.taps);
+            default: break;
+        }
+    }
+    far_line<O>(src, dst, a.n, a);
+}
+
 template <class O>
 void slide(const SlideArgs& a) {
     using T = typename O::T;
-    if (a.taps == 2) return slide_width<O, 2, kLanes<T>>(a);
-    if (a.taps == 3) return slide_width<O, 3, kLanes<T>>(a);
+    if (a.stride == 2 && a.taps == 2) return slide_width<O, 2, kLanes<T>>(a);
+    if (a.stride == 2 && a.taps == 3) return slide_width<O, 3, kLanes<T>>(a);
     for (std::int64_t p = 0; p < a.n0; ++p)
         for (std::int64_t q = 0; q < a.n1; ++q)
-            subsample_line<T>(a.src + p * a.src_stride0 + q * a.src_stride1,
-                              a.dst + p * a.dst_stride0 + q * a.dst_stride1, a.n, a.stride);
+            slide_line<O>(a.src + p * a.src_stride0 + q * a.src_stride1,
+                          a.dst + p * a.dst_stride0 + q * a.dst_stride1, a);
 }
 
 template <class T, int N>

@@ -127,6 +127,29 @@ constexpr void add_reverse(KernelTable& t) {
     add_pack<D, W>(t);
 }
 
+template <DType D, class... Works>
+constexpr void add_widen(KernelTable& t) {
+    using T = typename ElementOf<D>::type;
+    ((t.widen[at(D)][work_of<Works>()] = rows_any<SumOp<Works>, T>), ...);
+}
+
+constexpr void add_widens(KernelTable& t) {
+    using std::int16_t;
+    using std::int32_t;
+    using std::int64_t;
+    using std::uint16_t;
+    add_widen<DType::kBool, uint16_t, int32_t, int64_t>(t);
+    add_widen<DType::kUInt8, uint16_t, int32_t, int64_t>(t);
+    add_widen<DType::kInt8, int16_t, int32_t, int64_t>(t);
+    add_widen<DType::kInt16, int32_t, int64_t>(t);
+    add_widen<DType::kUInt16, int32_t, int64_t>(t);
+    add_widen<DType::kInt32, int64_t>(t);
+    add_widen<DType::kUInt32, int64_t>(t);
+    add_widen<DType::kFloat16, float, double>(t);
+    add_widen<DType::kBFloat16, float, double>(t);
+    add_widen<DType::kFloat32, double>(t);
+}
+
 // What integers of type D are packed as: themselves, 32 bits for indices and short sums, 64.
 template <DType D, class Narrow>
 constexpr void add_integer_packs(KernelTable& t) {
@@ -314,6 +337,7 @@ constexpr KernelTable make_table() {
     add_arg<double>(t);
     add_arg_windows(t);
     add_packs(t);
+    add_widens(t);
     add_integer_finishes<std::int16_t>(t);
     add_integer_finishes<std::uint16_t>(t);
     add_integer_finishes<std::int32_t>(t);

@@ -183,6 +183,36 @@ template <class V, int... I>
     return __builtin_shufflevector(rest, last, (I + 1)...);
 }
 
+// What lane i of every_nth takes, where `next` is vector number J of S: what came before, or what
+// the lane asks for, element i*S.
+template <int J, int S, int N>
+constexpr int nth_lane(int i) {
+    const int from = i * S / N;
+    const int start = J == S - 1 ? (N - 1) * S + 1 - N : J * N;
+    if (J == 1 && from == 0) return i * S;
+    return from == J ? N + i * S - start : i;
+}
+
+template <int J, int S, class T, int N, int... I>
+[[gnu::always_inline]] inline Vec<T, N> nth_from(const std::byte* p, Vec<T, N> before,
+                                                 Indices<I...> lanes) {
+    if constexpr (J == S) {
+        return before;
+    } else {
+        constexpr int start = J == S - 1 ? (N - 1) * S + 1 - N : J * N;
+        const auto next = load<Vec<T, N>>(p + start * std::int64_t(sizeof(T)));
+        return nth_from<J + 1, S, T, N>(
+            p, __builtin_shufflevector(before, next, nth_lane<J, S, N>(I)...), lanes);
+    }
+}
+
+// Elements 0, S, 2*S, ... (N-1)*S of those at p; nothing beyond the last is read.
+template <int S, class T, int N>
+[[gnu::always_inline]] inline Vec<T, N> every_nth(const std::byte* p) {
+    if constexpr (N == 1) return load<T>(p);
+    else return nth_from<1, S, T, N>(p, load<Vec<T, N>>(p), typename CountTo<N>::type{});
+}
+
 // x, then all elements of v but the last.
 template <class T, int N>
 [[gnu::always_inline]] inline Vec<T, N> after(T x, Vec<T, N> v) {

@@ -78,6 +78,7 @@ struct Start {
     Range columns;  // of kW that the windows need, the padding and a filled-up tail included
     bool tail;
     bool direct;  // the field is x itself
+    bool widens;  // in its own type
 };
 
 Start start_of(const Schedule& s, const StageContext& c, const Pass& pass, const Box& box,
@@ -95,7 +96,8 @@ Start start_of(const Schedule& s, const StageContext& c, const Pass& pass, const
     const bool inside =
         columns.lo == start.ranges[kW].lo && columns.hi == start.ranges[kW].hi;
     const bool edges = s.together == 0 && together_takes_edges(lanes, box.windows[kW]);
-    start.direct = may_read_x && (!s.lanes_first() || inside || edges);
+    start.widens = s.widens && pass.combine == s.combine && pass.work == s.work;
+    start.direct = start.widens || (may_read_x && (!s.lanes_first() || inside || edges));
     if (start.tail && !(start.direct && s.lanes_first()))
         columns.hi = columns.lo + (columns.size() + 7) / 8 * 8;
     if (start.direct) {
@@ -134,6 +136,9 @@ Field pool_box(const Schedule& s, const StageContext& c, const Pass& pass, const
     const Range& columns = start.columns;
     Range* ranges = start.ranges;
     Field field = start.field;
+    StageContext first = c;
+    first.widens = start.widens;
+    first.source = s.plan->in_dtype;
     if (s.whole_planes) return pool_planes(s, c, field, box, access.write_result);
     for (int i = 0; i < s.n_stages; ++i) {
         const int axis = s.order[i];
@@ -148,7 +153,7 @@ Field pool_box(const Schedule& s, const StageContext& c, const Pass& pass, const
         const bool last = i + 1 == s.n_stages;
         if (margins && !last &&
             (columns.lo != ranges[kW].lo || columns.hi != ranges[kW].hi)) {
-            field = with_margins(c, field, ranges, columns, g, axis);
+            field = with_margins(first, field, ranges, columns, g, axis);
             field.identity_tail = start.tail;
             continue;
         }
@@ -159,7 +164,7 @@ Field pool_box(const Schedule& s, const StageContext& c, const Pass& pass, const
             pool_together(c, s.axis[kB].geometry, s.axis[kW].geometry, field, to,
                           access.divisor);
         } else {
-            pool_axis(c, g, axis, field, to);
+            pool_axis(i == 0 ? first : c, g, axis, field, to);
         }
         const bool keeps_tail = field.identity_tail && axis != kW;
         field = to;

@@ -127,7 +127,10 @@ void pool_lanes(const StageContext& c, Lanes l) {
     g.dilation = l.dilation;
     const bool doubling = uses_doubling(g) && l.windows > 1;
     if (l.stride == 1 || l.windows == 1) return slide_one(c, l, doubling);
-    if (l.kernel == 1 || (l.stride == 2 && l.kernel == 3 && l.dilation == 1))
+    // What the kernel picks in vectors; elsewhere a pass of stride 1 goes before.
+    const bool picks = l.stride == 2 || (l.stride <= 5 && c.element() >= 4 && !c.with_index());
+    const bool few = picks && l.dilation == 1 && l.kernel <= 3;
+    if (l.kernel == 1 || few)
         return call_slide(c, separate_lines(l), l.ends, {l.windows, l.kernel, l.stride});
     Lanes each = l;  // every position a window, then those asked for
     each.stride = 1;

@@ -3,8 +3,9 @@
 namespace poolcore {
 
 void call_rows(const StageContext& c, const LoopNest& nest, const Ends& ends, const Taps& taps) {
-    const RowsKernel kernel =
-        c.kernels->rows[static_cast<int>(c.combine)][static_cast<int>(c.work)];
+    const int work = static_cast<int>(c.work);
+    const RowsKernel kernel = c.widens ? c.kernels->widen[static_cast<int>(c.source)][work]
+                                       : c.kernels->rows[static_cast<int>(c.combine)][work];
     nest.outer([&](std::int64_t from, std::int64_t to) {
         RowsArgs a;
         a.src = moved(ends.from, from);

@@ -16,11 +16,14 @@ struct Loop {
 class LoopNest {
    public:
     // `run` contiguous elements of `element` bytes are the innermost of all.
-    LoopNest(std::int64_t run, std::int64_t element) : run_(run), element_(element) {}
+    LoopNest(std::int64_t run, std::int64_t element) : LoopNest(run, element, element) {}
+    // Elements of the source and of the result may differ in size.
+    LoopNest(std::int64_t run, std::int64_t from, std::int64_t to)
+        : run_(run), from_(from), to_(to) {}
 
     void add(Loop loop) {
         if (loop.n == 1) return;
-        if (size_ == 0 && loop.from == run_ * element_ && loop.to == loop.from) {
+        if (size_ == 0 && loop.from == run_ * from_ && loop.to == run_ * to_) {
             run_ *= loop.n;
             return;
         }
@@ -51,7 +54,7 @@ class LoopNest {
     Loop loops_[5];
     int size_ = 0;
     std::int64_t run_;
-    std::int64_t element_;
+    std::int64_t from_, to_;
 };
 
 // Where taps come from and results go; index pointers are null without indices.

@@ -240,6 +240,13 @@ void choose_direct(Schedule& s) {
     if (s.arg_window) s.direct_in = lanes;
     if (s.arg_window) return;
     s.direct_in = native && lanes && s.change == Change::kNone && !s.has_aux && !s.with_index();
+    const std::int64_t item = static_cast<std::int64_t>(item_size(plan.in_dtype));
+    const bool in_lanes = s.inner.n > 1
+                              ? s.inner.in_stride == item
+                              : s.axis[kW].in_stride == item || s.axis[kW].geometry.in == 1;
+    const bool across = s.inner.n > 1 || s.order[0] != kW;
+    s.widens = s.combine == Combine::kSum && s.change == Change::kNone && !s.has_aux && !native &&
+               in_lanes && across && s.together != 0 && !s.whole_planes;
     const bool same = static_cast<std::int64_t>(item_size(plan.out_dtype)) == size;
     const bool out_lanes = s.inner.n > 1
                                ? s.inner.out_stride == size
@@ -259,6 +266,7 @@ void choose_direct(Schedule& s) {
 }  // namespace
 
 bool reads_x(const Schedule& s) {
+    if (s.widens) return true;
     if (!s.direct_in) return false;
     if (!s.lanes_first()) return true;
     const AxisGeometry& g = s.axis[kW].geometry;

@@ -55,6 +55,7 @@ struct Schedule {
     Change change = Change::kNone;
     Finish finish = Finish::kOrder;
     bool direct_in = false;   // the first stage may read x itself
+    bool widens = false;      // it may read x and convert on the way
     bool direct_out = false;  // the last stage may write the result itself
     bool direct_mean = false;  // it may, divided, where all windows have the same divisor
     bool sums_fit_double = false;  // integers only: no sum reaches 2^50

@@ -10,7 +10,7 @@ namespace {
 // Loops over all axes; along `axis` there are `n` windows, `step` bytes apart in the source.
 LoopNest window_loops(const StageContext& c, int axis, const Field& from, const Field& to,
                       std::int64_t n, std::int64_t step) {
-    LoopNest nest(to.inner, c.element());
+    LoopNest nest(to.inner, c.source_element(), c.element());
     for (int x = kW; x >= kA; --x)
         nest.add(x == axis ? Loop{n, step, to.stride[x]}
                            : Loop{to.extent[x], from.stride[x], to.stride[x]});
@@ -63,13 +63,15 @@ Field padded_copy(const StageContext& c, int axis, const Field& from, Range posi
     return copy;
 }
 
-void pool_across_doubling(const StageContext& c, const AxisGeometry& g, int axis,
+void pool_across_doubling(const StageContext& with_source, const AxisGeometry& g, int axis,
                           const Field& from, const Field& to) {
-    const std::int64_t mark = c.scratch->mark();
+    const std::int64_t mark = with_source.scratch->mark();
     const std::int64_t lo = g.start(to.origin[axis]);
     const std::int64_t hi =
         g.start(to.origin[axis] + to.extent[axis] - 1) + g.effective();
-    const Field copy = padded_copy(c, axis, from, {lo, hi});
+    const Field copy = padded_copy(with_source, axis, from, {lo, hi});
+    StageContext c = with_source;
+    c.widens = false;
     const std::int64_t unit = copy.stride[axis] / c.element() * g.dilation;
     const Doubled d = double_run(c, {copy.values, copy.index, copy.elements(), unit}, g.kernel);
     const LoopNest nest =

@@ -30,7 +30,13 @@ struct StageContext {
     Combine combine;
     Work work;
     Scratch* scratch;
+    // Sums over another axis than the lanes may take elements of x as they are.
+    bool widens = false;
+    DType source = DType::kFloat32;
     std::int64_t element() const { return work_size(work); }
+    std::int64_t source_element() const {
+        return widens ? static_cast<std::int64_t>(item_size(source)) : element();
+    }
     bool with_index() const { return combine == Combine::kArgMax; }
 };
 
