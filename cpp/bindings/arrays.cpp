@@ -62,7 +62,8 @@ bool attribute_is(PyObject* object, const char* attribute, std::string_view want
 // in Python alone can have such a number.
 bool is_bfloat16(PyObject* descr) {
     const auto* d = descr_proxy(descr);
-    return d->type_num >= kFirstUserTypeNum && py::reinterpret_borrow<py::dtype>(descr).itemsize() == 2 &&
+    return d->type_num >= kFirstUserTypeNum &&
+           py::reinterpret_borrow<py::dtype>(descr).itemsize() == 2 &&
            attribute_is(d->typeobj, "__name__", "bfloat16") &&
            attribute_is(d->typeobj, "__module__", "ml_dtypes");
 }

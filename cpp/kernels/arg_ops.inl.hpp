@@ -183,7 +183,8 @@ struct ArgHalf {
         return {};
     }
     template <int N>
-    [[gnu::always_inline]] static void combine(Best<ArgHalf, N>& best, const Best<ArgHalf, N>& next) {
+    [[gnu::always_inline]] static void combine(Best<ArgHalf, N>& best,
+                                               const Best<ArgHalf, N>& next) {
         take(best, next, next.key > best.key);
     }
     template <int N>

@@ -102,10 +102,10 @@ struct ArgOrder {
 // The taps of a window in row-major order: `rows` places, `offset` bytes after tap 0, with
 // `neighbours` taps each side by side. With height > 1 that is the top row of the window only:
 // window q is rows [row_first + q*row_step, + height) of the row_count rows, row_stride bytes
-// apart, from src on; rows beyond them have no taps, but every window has some. `code` of a place: the flat offset from tap 0, code_step what a neighbour adds, row_code
-// what a row adds; in kinds of 8 and 16 bits the number of the tap, from which the flat offset is
-// n*step[0] + (n*reciprocal[0] >> 16)*step[1] + (n*reciprocal[1] >> 16)*step[2]; in planes
-// reciprocal[1] is 0.
+// apart, from src on; rows beyond them have no taps, but every window has some. `code` of a place:
+// the flat offset from tap 0, code_step what a neighbour adds, row_code what a row adds; in kinds
+// of 8 and 16 bits the number of the tap, from which the flat offset is n*step[0] +
+// (n*reciprocal[0] >> 16)*step[1] + (n*reciprocal[1] >> 16)*step[2]; in planes reciprocal[1] is 0.
 struct ArgTaps {
     const std::int64_t* offset;
     const std::int64_t* code;
@@ -189,9 +189,10 @@ enum class Finish : std::uint8_t {
 inline constexpr int kNumFinishes = 5;
 
 // finish: dst[x] = result of acc[x], x < n. The divisor of x is divisors[x * count_step] * scale,
-// or `divisor` when the table is null; reals are read alike. aux, if given, is the second accumulator: the number of NaN taps of a
-// float window (the result is NaN when it equals reals * reals_scale > 0, and a mean loses so
-// many from its divisor), or the sum of the low halves of 64-bit integers.
+// or `divisor` when the table is null; reals are read alike. aux, if given, is the second
+// accumulator: the number of NaN taps of a float window (the result is NaN when it equals reals *
+// reals_scale > 0, and a mean loses so many from its divisor), or the sum of the low halves of
+// 64-bit integers.
 struct FinishArgs {
     const std::byte* src;
     std::byte* dst;

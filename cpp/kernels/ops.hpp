@@ -87,55 +87,42 @@ constexpr T highest() {
 }
 
 // A NaN that arrives replaces what was there; a NaN that is there loses no comparison.
-template <class T_>
-struct MaxOp {
+template <class T_, bool Max>
+struct OrderOp {
     using T = T_;
     static constexpr bool kTree = false;
     static constexpr bool kRowsFirst = false;
-    static constexpr T identity() { return lowest<T>(); }
+    static constexpr T identity() { return Max ? lowest<T>() : highest<T>(); }
     template <class V>
     [[gnu::always_inline]] static V combine(V acc, V x) {
 #if defined(__AVX512F__)
         if constexpr (sizeof(V) == 64 && sizeof(T) == 4 && kIsFloat<T>) {
             const __m512 a = (__m512)acc, b = (__m512)x;
-            return (V)_mm512_mask_max_ps(b, _mm512_cmp_ps_mask(b, b, _CMP_ORD_Q), b, a);
+            const __mmask16 number = _mm512_cmp_ps_mask(b, b, _CMP_ORD_Q);
+            return (V)(Max ? _mm512_mask_max_ps(b, number, b, a)
+                           : _mm512_mask_min_ps(b, number, b, a));
         } else if constexpr (sizeof(V) == 64 && sizeof(T) == 8 && kIsFloat<T>) {
             const __m512d a = (__m512d)acc, b = (__m512d)x;
-            return (V)_mm512_mask_max_pd(b, _mm512_cmp_pd_mask(b, b, _CMP_ORD_Q), b, a);
+            const __mmask8 number = _mm512_cmp_pd_mask(b, b, _CMP_ORD_Q);
+            return (V)(Max ? _mm512_mask_max_pd(b, number, b, a)
+                           : _mm512_mask_min_pd(b, number, b, a));
         }
 #endif
-        if constexpr (kIsFloat<T>) {
+        if constexpr (kIsFloat<T> && Max) {
             return ((x > acc) | (x != x)) ? x : acc;
-        } else {
-            return x > acc ? x : acc;
-        }
-    }
-};
-
-template <class T_>
-struct MinOp {
-    using T = T_;
-    static constexpr bool kTree = false;
-    static constexpr bool kRowsFirst = false;
-    static constexpr T identity() { return highest<T>(); }
-    template <class V>
-    [[gnu::always_inline]] static V combine(V acc, V x) {
-#if defined(__AVX512F__)
-        if constexpr (sizeof(V) == 64 && sizeof(T) == 4 && kIsFloat<T>) {
-            const __m512 a = (__m512)acc, b = (__m512)x;
-            return (V)_mm512_mask_min_ps(b, _mm512_cmp_ps_mask(b, b, _CMP_ORD_Q), b, a);
-        } else if constexpr (sizeof(V) == 64 && sizeof(T) == 8 && kIsFloat<T>) {
-            const __m512d a = (__m512d)acc, b = (__m512d)x;
-            return (V)_mm512_mask_min_pd(b, _mm512_cmp_pd_mask(b, b, _CMP_ORD_Q), b, a);
-        }
-#endif
-        if constexpr (kIsFloat<T>) {
+        } else if constexpr (kIsFloat<T>) {
             return ((x < acc) | (x != x)) ? x : acc;
+        } else if constexpr (Max) {
+            return x > acc ? x : acc;
         } else {
             return x < acc ? x : acc;
         }
     }
 };
+template <class T>
+using MaxOp = OrderOp<T, true>;
+template <class T>
+using MinOp = OrderOp<T, false>;
 
 // NaN is the identity: any number that arrives replaces it, and it replaces nothing.
 template <class T_, bool Max>

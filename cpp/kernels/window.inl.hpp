@@ -205,7 +205,8 @@ void window_lines(const WindowArgs& a) {
                 window_line<O, H, K, S, N, 2, Mean>(a, src + q * a.src_stride1,
                                               dst + q * a.dst_stride1);
         for (; q < a.n1; ++q)
-            window_line<O, H, K, S, N, 1, Mean>(a, src + q * a.src_stride1, dst + q * a.dst_stride1);
+            window_line<O, H, K, S, N, 1, Mean>(a, src + q * a.src_stride1,
+                                                dst + q * a.dst_stride1);
     }
 }
 

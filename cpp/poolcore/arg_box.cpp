@@ -9,7 +9,7 @@
 namespace poolcore {
 namespace {
 
-// ---- the windows of a box ------------------------------------------------------------------------
+// ---- the windows of a box --------------------------------------------------------------------
 
 // Windows along one axis that have the same taps.
 struct Group {

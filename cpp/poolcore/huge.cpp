@@ -98,7 +98,8 @@ class Window {
         piece(stage, left, to);
         if (real(axis, right[axis]).size() == 0) return;
         Range places[kNumPhysical];
-        for (int x = 0; x < kNumPhysical; ++x) places[x] = {to.origin[x], to.origin[x] + to.extent[x]};
+        for (int x = 0; x < kNumPhysical; ++x)
+            places[x] = {to.origin[x], to.origin[x] + to.extent[x]};
         const Field other = make_field(c_, 1, places, to.inner);
         piece(stage, right, other);
         combine_fields(c_, to, other);

@@ -86,7 +86,9 @@ struct Schedule {
     bool with_index() const { return combine == Combine::kArgMax; }
     std::int64_t element() const { return work_size(work); }
     // The first kernel needs all columns of its windows, the padding included.
-    bool lanes_first() const { return inner.n == 1 && (arg_window || order[0] == kW || together == 0); }
+    bool lanes_first() const {
+        return inner.n == 1 && (arg_window || order[0] == kW || together == 0);
+    }
 };
 
 // Scratch one worker may use; with it a call stays under 1 MiB a thread.
