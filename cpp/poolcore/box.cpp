@@ -136,10 +136,10 @@ Field pool_box(const Schedule& s, const StageContext& c, const Pass& pass, const
     const Range& columns = start.columns;
     Range* ranges = start.ranges;
     Field field = start.field;
+    if (s.whole_planes) return pool_planes(s, c, field, box, access.write_result);
     StageContext first = c;
     first.widens = start.widens;
     first.source = s.plan->in_dtype;
-    if (s.whole_planes) return pool_planes(s, c, field, box, access.write_result);
     for (int i = 0; i < s.n_stages; ++i) {
         const int axis = s.order[i];
         const AxisGeometry& g = s.axis[axis].geometry;
@@ -224,9 +224,7 @@ void pool_whole_box(const Schedule& s, const KernelTable& kernels, const Box& bo
     scratch.release(mark);
     const bool omit = is_float(s.plan->in_dtype) && s.has_aux;
     const bool sum = s.combine == Combine::kSum;
-    const double infinity = __builtin_inf();
-    const Pass pass{s.combine, s.work, s.change, omit,
-                    sum ? 0.0 : s.combine == Combine::kMin ? infinity : -infinity};
+    const Pass pass{s.combine, s.work, s.change, omit, sum ? 0.0 : -__builtin_inf()};
     const StageContext c{&kernels, s.combine, s.work, &scratch};
     const double divisor = s.direct_mean && !s.huge ? common_divisor(s, box) : 0;
     const bool direct = s.direct_out || divisor != 0;

@@ -68,7 +68,6 @@ Divisors box_divisors(const Schedule& s, const Box& box, Scratch& scratch) {
 }
 
 constexpr double kExactCounts = 9007199254740992.0;  // 2^53: whole numbers a double holds
-constexpr double kFloatCounts = 16777216.0;          // 2^24: a float
 
 // Sets the divisor of windows that start at (a, b, w) of the box; a table where they differ or
 // are too many for an exact integer.
@@ -169,10 +168,6 @@ void store_low_bytes(std::byte* dst, std::uint64_t bits, std::size_t size) {
     if (size == 4) std::memcpy(dst, &word, 4);
     if (size == 8) std::memcpy(dst, &bits, 8);
 }
-
-}  // namespace
-
-namespace {
 
 // What a window without elements gives, in a float type: a NaN mean, or the least of all values
 // as its maximum. Minima have the sign bit cleared.

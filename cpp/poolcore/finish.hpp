@@ -5,6 +5,9 @@
 
 namespace poolcore {
 
+// Whole numbers up to here are exact in float32; larger divisors take float64.
+inline constexpr double kFloatCounts = 16777216.0;
+
 // `values` and `aux` are tight scratch fields over the windows of the box; `c.work` and
 // `finish` say what the values are.
 void finish_box(const Schedule& s, const StageContext& c, Finish finish, const Box& box,

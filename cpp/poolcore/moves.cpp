@@ -2,23 +2,34 @@
 
 namespace poolcore {
 
+namespace {
+
+// What every kernel under a nest is called with, at these offsets of its outer loops.
+template <class Args>
+Args looped(const LoopNest& nest, const Ends& ends, std::int64_t from, std::int64_t to) {
+    Args a;
+    a.src = moved(ends.from, from);
+    a.dst = moved(ends.to, to);
+    a.src_index = moved(ends.from_index, from);
+    a.dst_index = moved(ends.to_index, to);
+    a.n0 = nest.loop(1).n;
+    a.n1 = nest.loop(0).n;
+    a.src_stride0 = nest.loop(1).from;
+    a.src_stride1 = nest.loop(0).from;
+    a.dst_stride0 = nest.loop(1).to;
+    a.dst_stride1 = nest.loop(0).to;
+    return a;
+}
+
+}  // namespace
+
 void call_rows(const StageContext& c, const LoopNest& nest, const Ends& ends, const Taps& taps) {
     const int work = static_cast<int>(c.work);
     const RowsKernel kernel = c.widens ? c.kernels->widen[static_cast<int>(c.source)][work]
                                        : c.kernels->rows[static_cast<int>(c.combine)][work];
     nest.outer([&](std::int64_t from, std::int64_t to) {
-        RowsArgs a;
-        a.src = moved(ends.from, from);
-        a.dst = moved(ends.to, to);
-        a.src_index = moved(ends.from_index, from);
-        a.dst_index = moved(ends.to_index, to);
-        a.n0 = nest.loop(1).n;
-        a.n1 = nest.loop(0).n;
+        RowsArgs a = looped<RowsArgs>(nest, ends, from, to);
         a.n = nest.run();
-        a.src_stride0 = nest.loop(1).from;
-        a.src_stride1 = nest.loop(0).from;
-        a.dst_stride0 = nest.loop(1).to;
-        a.dst_stride1 = nest.loop(0).to;
         a.tap_stride = taps.stride;
         a.taps = taps.all;
         a.first = taps.first;
@@ -32,18 +43,8 @@ void call_slide(const StageContext& c, const LoopNest& nest, const Ends& ends,
     const SlideKernel kernel =
         c.kernels->slide[static_cast<int>(c.combine)][static_cast<int>(c.work)];
     nest.outer([&](std::int64_t from, std::int64_t to) {
-        SlideArgs a;
-        a.src = moved(ends.from, from);
-        a.dst = moved(ends.to, to);
-        a.src_index = moved(ends.from_index, from);
-        a.dst_index = moved(ends.to_index, to);
-        a.n0 = nest.loop(1).n;
-        a.n1 = nest.loop(0).n;
+        SlideArgs a = looped<SlideArgs>(nest, ends, from, to);
         a.n = windows.n;
-        a.src_stride0 = nest.loop(1).from;
-        a.src_stride1 = nest.loop(0).from;
-        a.dst_stride0 = nest.loop(1).to;
-        a.dst_stride1 = nest.loop(0).to;
         a.taps = windows.taps;
         a.stride = windows.stride;
         kernel(a);

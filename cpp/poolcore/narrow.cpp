@@ -15,10 +15,8 @@ struct Group {
     double divisor;
 };
 
-// Integer means are made in the kernel for the divisors of whole windows. Beyond 2^24 a float
-// sum is divided in float64.
+// Integer means are made in the kernel for the divisors of whole windows.
 constexpr double kMostIntegerDivisor = 9;
-constexpr double kMostFloatDivisor = 16777216;
 
 bool small(const AxisGeometry& g) { return g.kernel <= 3; }
 
@@ -65,7 +63,7 @@ class NarrowBox {
     bool fits(Narrow narrow) const {
         bool fit = true;
         const bool floats = is_float(s_.plan->in_dtype);
-        const double most = floats ? kMostFloatDivisor : kMostIntegerDivisor;
+        const double most = floats ? kFloatCounts : kMostIntegerDivisor;
         for_groups([&](const Group& rows, const Group& columns) {
             const double divisor = divisor_of(rows, columns);
             fit = fit && rows.taps.count() > 0 && columns.taps.count() > 0;
