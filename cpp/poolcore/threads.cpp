@@ -56,7 +56,7 @@ struct Job {
 struct Pool {
     alignas(kCacheLine) std::atomic<bool> busy{false};
     std::atomic<std::uint32_t> forks{0};
-    bool fork_handled = false;        // under busy
+    std::atomic<bool> fork_handled{false};
     int workers = 0;                  // under busy
     int cpus = 0;                     // under busy
     Clock::time_point start_again{};  // under busy: no attempt to start threads before
@@ -73,6 +73,7 @@ struct Pool {
 
 constinit Pool pool;
 constinit std::atomic<int> thread_setting{0};  // 0: not read yet
+
 // Asks the caller's `poll` no more often than the interval.
 class Poller {
    public:
@@ -199,7 +200,6 @@ void* worker_main(void*) noexcept {
 }
 
 #if defined(POOLCORE_POSIX)
-
 // The child has one thread, the one that forked; what the others were doing is forgotten, not
 // waited for: the forking thread may hold a lock (Python's) that a running job needs to end.
 void start_over_in_child() noexcept {
@@ -214,22 +214,20 @@ void start_over_in_child() noexcept {
     pool.busy.store(false, std::memory_order_release);
 }
 
+// Two threads may both register at first: starting over twice does no harm.
 bool handle_forks() {
-    if (!pool.fork_handled) {
-        pool.fork_handled = pthread_atfork(nullptr, nullptr, &start_over_in_child) == 0;
-    }
+    if (pool.fork_handled.load(std::memory_order_relaxed)) return true;
+    pool.fork_handled = pthread_atfork(nullptr, nullptr, &start_over_in_child) == 0;
     return pool.fork_handled;
 }
 
-// Signals wait for a thread of the program's own, so that Ctrl-C reaches the main thread; faults
-// stay deliverable, for crash handlers.
+// All but faults are left to the program's own threads, so that Ctrl-C reaches the main one.
 void block_signals(sigset_t* before) {
-    sigset_t signals;
-    sigfillset(&signals);
-    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS}) {
-        sigdelset(&signals, fault);
-    }
-    pthread_sigmask(SIG_SETMASK, &signals, before);
+    sigset_t set;
+    sigfillset(&set);
+    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS})
+        sigdelset(&set, fault);
+    pthread_sigmask(SIG_SETMASK, &set, before);
 }
 
 // A worker inherits the mask that its starter has at that moment.
@@ -251,7 +249,6 @@ bool start_workers(int missing) {
     pthread_attr_destroy(&attributes);
     return started;
 }
-
 #else
 
 bool handle_forks() { return true; }
@@ -275,7 +272,7 @@ bool start_workers(int missing) {
 // Under busy. How many of the `wanted` workers there are, after starting those that are missing.
 int ensure_workers(int wanted) {
     if (pool.workers >= wanted) return wanted;
-    if (!handle_forks() || Clock::now() < pool.start_again) return pool.workers;
+    if (Clock::now() < pool.start_again) return pool.workers;
     if (pool.cpus == 0) pool.cpus = available_cpus();
     if (!start_workers(wanted - pool.workers)) pool.start_again = Clock::now() + kStartRetry;
     // Spinning only delays the others when there are more threads than CPUs.
@@ -383,7 +380,10 @@ void set_num_threads(int n) {
 bool parallel_for(const ParallelJob& job) {
     const auto threads = std::min<std::int64_t>({job.threads, job.n_tasks, kMaxThreads});
     if (threads <= 1 || current_task != nullptr) return run_inline(job);
-    if (pool.busy.exchange(true, std::memory_order_acquire)) return run_inline(job);
+    // In this order: a child that finds the pool busy must have started over.
+    if (!handle_forks() || pool.busy.exchange(true, std::memory_order_acquire)) {
+        return run_inline(job);
+    }
     const int helpers = ensure_workers(static_cast<int>(threads) - 1);
     if (helpers > 0) return run_with_workers(job, helpers);
     pool.busy.store(false, std::memory_order_release);

@@ -98,6 +98,20 @@ int print_threads() {
     return 96;
 }
 
+// The pool has not been used when this thread forks and another is about to use it.
+int fork_beside_the_first_job() {
+    std::atomic<bool> go{false};
+    std::thread other([&] {
+        while (!go) {
+        }
+        jobs::run(40, 3, [](std::int64_t, int) { std::this_thread::sleep_for(10us); });
+    });
+    go = true;
+    const int status = in_fork([] { return pool_works(3) ? 0 : 1; });
+    other.join();
+    return status == 0 && pool_works(3) ? 0 : 1;
+}
+
 int exit_inside_a_job() {
     std::thread([] {
         jobs::run(1 << 20, 3, [](std::int64_t, int) { std::this_thread::sleep_for(1ms); });
@@ -176,9 +190,20 @@ TEST(fork_again_in_the_child) {
     CHECK(pool_works(2));
 }
 
+TEST(fork_beside_the_first_job) {
+#if defined(__SANITIZE_ADDRESS__)
+    // Its allocator's locks are not released in a child: a fork beside a thread that starts hangs.
+    std::printf("not run: AddressSanitizer does not support it\n");
+#else
+    for (long i = 0; i < check::rounds(50); ++i) {
+        CHECK_EQ(in_new_process("UNUSED", nullptr, "--fork-beside-the-first-job"), 0);
+    }
+#endif
+}
+
 TEST(fork_while_another_thread_is_inside_a_job) {
     std::atomic<bool> stop{false};
-    std::atomic<long> wrong{0};
+    std::atomic<long> wrong{0}, done{0};
     std::thread other([&] {
         while (!stop) {
             std::atomic<int> sum{0};
@@ -187,8 +212,10 @@ TEST(fork_while_another_thread_is_inside_a_job) {
                 std::this_thread::sleep_for(10us);
             });
             wrong += sum != 780;
+            ++done;
         }
     });
+    CHECK(jobs::await([&] { return done > 0; }));  // nothing is started or allocated any more
     for (long i = 0; i < check::rounds(100); ++i) {
         const auto start = Clock::now();
         CHECK_EQ(in_fork([] { return pool_works(3) ? 0 : 1; }), 0);
@@ -281,6 +308,7 @@ TEST(exit_while_another_thread_is_inside_a_job) {
 int main(int argc, char** argv) {
     const std::string mode = argc > 1 ? argv[1] : "";
     if (mode == "--print-threads") return print_threads();
+    if (mode == "--fork-beside-the-first-job") return fork_beside_the_first_job();
     if (mode == "--exit-inside-a-job") return exit_inside_a_job();
     if (mode == "--bench") return bench();
     return check::run(argc, argv);
