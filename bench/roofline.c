@@ -1,15 +1,19 @@
 /* The limit: read one buffer and write another, with no arithmetic, on all threads.
  *
- * Threads wait as poolcore's do: they spin a little, then sleep. Slices are taken one by one from
+ * Threads wait as poolcore's do: they spin a little, then sleep; on Linux they keep off the caller's
+ * CPU, where some schedulers wake them. Slices are taken one by one from
  * a counter, so that a slow core does not hold up the others. For every line of the output the
  * proportional number of lines of the input is read; what was read is OR-ed together only to keep
  * the loads.
  * One caller at a time. Both buffers start at a multiple of 64 bytes and are counted in lines.
  */
+#define _GNU_SOURCE
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <time.h>
+#include <unistd.h>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -38,6 +42,7 @@ static _Atomic uint32_t generation;
 static _Atomic(const Pass*) current;
 static _Atomic int64_t next_slice;
 static _Atomic int32_t seats, inside, sleepers;
+static _Atomic int caller_cpu;
 static int workers;
 Line roofline_sinks[kMaxThreads]; /* visible, or the compiler would drop the loads */
 
@@ -140,6 +145,17 @@ static void wait_for_bell(uint32_t seen) {
     pthread_mutex_unlock(&lock);
 }
 
+static void keep_off_callers_cpu(void) {
+#if defined(__linux__)
+    const int cpu = atomic_load(&caller_cpu);
+    cpu_set_t others;
+    if (cpu < 0 || cpu >= CPU_SETSIZE || sched_getcpu() != cpu) return;
+    if (sched_getaffinity(getpid(), sizeof others, &others) != 0) return;
+    CPU_CLR(cpu, &others);
+    if (CPU_COUNT(&others) > 0) sched_setaffinity(0, sizeof others, &others);
+#endif
+}
+
 /* A worker counts itself in before it looks for a seat, so the caller never leaves too early. */
 static void* work(void* unused) {
     (void)unused;
@@ -149,7 +165,10 @@ static void* work(void* unused) {
         seen = atomic_load(&generation);
         atomic_fetch_add(&inside, 1);
         const int32_t seat = atomic_fetch_sub(&seats, 1);
-        if (seat > 0) take_slices(atomic_load(&current), seat);
+        if (seat > 0) {
+            keep_off_callers_cpu();
+            take_slices(atomic_load(&current), seat);
+        }
         atomic_fetch_sub(&inside, 1);
     }
     return 0;
@@ -169,6 +188,9 @@ void roofline_pass(const Pass* pass) {
     atomic_store(&next_slice, 0);
     if (pass->threads > 1 && pass->slices > 1) {
         atomic_store(&current, pass);
+#if defined(__linux__)
+        atomic_store(&caller_cpu, sched_getcpu());
+#endif
         atomic_store(&seats, pass->threads - 1);
         atomic_fetch_add(&generation, 1);
         if (atomic_load(&sleepers) > 0) {

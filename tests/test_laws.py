@@ -198,14 +198,16 @@ LAYERS: dict[str, set[str]] = {
     "error": set(),
     "cpu": set(),
     "wait": set(),
+    "placement": set(),
     "view": {"types"},
     "geometry": {"types", "error"},
-    "threads": {"cpu", "error", "wait"},
+    "threads": {"cpu", "placement", "wait"},
+    "thread_count": {"cpu", "error", "threads"},
     "dispatch": {"cpu", "error", "kernels"},
     "plan": {"geometry", "view", "types", "error"},
     "run": {"plan", "geometry", "view", "types", "error", "dispatch", "threads", "kernels"},
 }
-PUBLIC = set(LAYERS) - {"wait"}
+PUBLIC = set(LAYERS) - {"placement", "wait"}
 
 
 def layer_of(stem: str) -> str:

@@ -1,26 +1,22 @@
-// The worker pool behind parallel_for, and the process-wide number of threads.
+// The worker pool behind parallel_for.
 //
 // All state is one constant-initialised object of atomics without a destructor: nothing happens at
 // import or at exit, and a forked child can start over whatever the parent's threads were doing.
 // A worker must take a seat to touch a job, and the caller withdraws the seats that are left when
 // the tasks have run out, so a job never waits for a worker that is still waking up.
-// Includes cpu, error, wait and the standard and system headers only.
+// Includes cpu, placement, wait and the standard and system headers only.
 #include "poolcore/threads.hpp"
 
 #include <algorithm>
 #include <atomic>
 #include <cfenv>
-#include <charconv>
 #include <chrono>
-#include <cstdlib>
 #include <exception>
 #include <stdexcept>
-#include <string>
-#include <system_error>
 #include <thread>
 
 #include "poolcore/cpu.hpp"
-#include "poolcore/error.hpp"
+#include "poolcore/placement.hpp"
 #include "poolcore/wait.hpp"
 
 #if defined(__unix__) || defined(__APPLE__)
@@ -48,6 +44,7 @@ static_assert(kMaxThreads < 0x7fff && kMaxThreads < static_cast<int>(kInsideMask
 struct Job {
     const ParallelJob& what;
     std::fenv_t float_environment{};
+    int cpu = -1;                     // the caller's
     std::atomic<bool> failed{false};  // or stopped: what is still running need not finish
     std::exception_ptr error;
 };
@@ -63,7 +60,7 @@ struct Pool {
 
     alignas(kCacheLine) Word bell{0};  // rung once a job; idle workers wait for it to change
     Word sleepers{0};
-    std::atomic<bool> may_spin{false};
+    std::atomic<bool> alone{false};  // a CPU for every thread of the job: spinning delays nobody
 
     alignas(kCacheLine) Word state{0};
     Job* job = nullptr;  // under busy, and published by `state`
@@ -72,7 +69,6 @@ struct Pool {
 };
 
 constinit Pool pool;
-constinit std::atomic<int> thread_setting{0};  // 0: not read yet
 
 // Asks the caller's `poll` no more often than the interval.
 class Poller {
@@ -156,15 +152,18 @@ void take_tasks(Job& job, int worker, Poller* poller) noexcept {
 
 // ---- the workers ----
 
-// Takes a seat if one is left, works, leaves.
-void join_job() noexcept {
+// Takes a seat if one is left, works, leaves. Returns whether the thread may spin afterwards.
+bool join_job(Placement& placement) noexcept {
     auto state = pool.state.load(std::memory_order_relaxed);
     do {
-        if ((state & kSeatMask) == 0) return;
+        if ((state & kSeatMask) == 0) return pool.alone.load(std::memory_order_relaxed);
     } while (!pool.state.compare_exchange_weak(state, state - kOneSeat + 1,
                                                std::memory_order_acquire,
                                                std::memory_order_relaxed));
     Job& job = *pool.job;
+    const bool alone = pool.alone.load(std::memory_order_relaxed);
+    if (!alone) placement.release();
+    const bool apart = alone && placement.keep_off(job.cpu);
     // The caller's rounding mode and treatment of subnormals: the same bits on every thread.
     std::fesetenv(&job.float_environment);
     const TaskScope scope(nullptr, &job.failed);
@@ -172,11 +171,12 @@ void join_job() noexcept {
     // The job may be gone right after this.
     const auto before = pool.state.fetch_sub(1, std::memory_order_acq_rel);
     if ((before & kCallerSleeps) != 0 && (before & kInsideMask) == 1) wake(pool.state, 1);
+    return apart;
 }
 
-std::uint32_t wait_for_bell(std::uint32_t seen) noexcept {
+std::uint32_t wait_for_bell(std::uint32_t seen, bool may_spin) noexcept {
     const auto rung = [seen] { return pool.bell.load(std::memory_order_relaxed) != seen; };
-    if (!pool.may_spin.load(std::memory_order_relaxed) || !spin_until(rung)) {
+    if (!may_spin || !spin_until(rung)) {
         // Counted first, looked at after: ring_bell does it the other way round, so either it
         // sees a sleeper to wake or the sleeper sees the bell.
         pool.sleepers.fetch_add(1, std::memory_order_seq_cst);
@@ -192,10 +192,11 @@ void* worker_main(void*) noexcept {
 #if defined(__linux__)
     pthread_setname_np(pthread_self(), "poolcore");
 #endif
+    Placement placement;
     auto seen = pool.bell.load(std::memory_order_acquire);
     for (;;) {
-        join_job();
-        seen = wait_for_bell(seen);
+        const bool may_spin = join_job(placement);
+        seen = wait_for_bell(seen, may_spin);
     }
 }
 
@@ -275,8 +276,6 @@ int ensure_workers(int wanted) {
     if (Clock::now() < pool.start_again) return pool.workers;
     if (pool.cpus == 0) pool.cpus = available_cpus();
     if (!start_workers(wanted - pool.workers)) pool.start_again = Clock::now() + kStartRetry;
-    // Spinning only delays the others when there are more threads than CPUs.
-    pool.may_spin.store(pool.workers < pool.cpus, std::memory_order_relaxed);
     return std::min(wanted, pool.workers);
 }
 
@@ -293,9 +292,8 @@ void wait_for_workers(Job& job, Poller& poller) noexcept {
     };
     pool.state.fetch_and(~kSeatMask, std::memory_order_relaxed);
     if (!inside()) return;
-    if (pool.may_spin.load(std::memory_order_relaxed) && spin_until([&] { return !inside(); })) {
-        return;
-    }
+    const bool may_spin = pool.alone.load(std::memory_order_relaxed);
+    if (may_spin && spin_until([&] { return !inside(); })) return;
     pool.state.fetch_or(kCallerSleeps, std::memory_order_relaxed);
     for (;;) {
         const auto state = pool.state.load(std::memory_order_acquire);
@@ -312,10 +310,11 @@ void wait_for_workers(Job& job, Poller& poller) noexcept {
 // Under busy.
 bool run_with_workers(const ParallelJob& what, int helpers) {
     const auto forks = pool.forks.load(std::memory_order_relaxed);
-    Job job{what, {}, {}, {}};
+    Job job{what, {}, current_cpu(), {}, {}};
     Poller poller(what);
     std::fegetenv(&job.float_environment);
     pool.job = &job;
+    pool.alone.store(helpers < pool.cpus, std::memory_order_relaxed);
     pool.next_task.store(0, std::memory_order_relaxed);
     pool.state.store(static_cast<std::uint32_t>(helpers) * kOneSeat, std::memory_order_release);
     ring_bell(helpers);
@@ -344,38 +343,7 @@ bool run_inline(const ParallelJob& job) {
     return true;
 }
 
-int default_threads() {
-    const char* text = std::getenv("POOLCORE_NUM_THREADS");
-    if (text == nullptr || *text == '\0') return std::min(available_cpus(), kMaxThreads);
-    const std::string value = text;
-    int n = 0;
-    const auto end = value.data() + value.size();
-    const auto [stop, error] = std::from_chars(value.data(), end, n);
-    if (error != std::errc{} || stop != end || n < 1) {
-        throw PoolError(ErrorKind::kValue, "POOLCORE_NUM_THREADS='" + value +
-                                               "' must be a whole number of at least 1");
-    }
-    return std::min(n, kMaxThreads);
-}
-
 }  // namespace
-
-int get_num_threads() {
-    int n = thread_setting.load(std::memory_order_relaxed);
-    if (n != 0) return n;
-    const int wanted = default_threads();
-    // Keeps what another thread has set meanwhile.
-    return thread_setting.compare_exchange_strong(n, wanted, std::memory_order_relaxed) ? wanted
-                                                                                        : n;
-}
-
-void set_num_threads(int n) {
-    if (n < 1) {
-        throw PoolError(ErrorKind::kValue,
-                        "set_num_threads: n=" + std::to_string(n) + " must be at least 1");
-    }
-    thread_setting.store(std::min(n, kMaxThreads), std::memory_order_relaxed);
-}
 
 bool parallel_for(const ParallelJob& job) {
     const auto threads = std::min<std::int64_t>({job.threads, job.n_tasks, kMaxThreads});

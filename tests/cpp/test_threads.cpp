@@ -2,6 +2,7 @@
 // signals, floating-point environment. Processes (fork, start-up failure, environment, exit) are
 // in test_processes.cpp.
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 
 #include <algorithm>
@@ -317,6 +318,52 @@ TEST(workers_leave_signals_to_others_but_not_faults) {
     });
     CHECK(meeting.complete());
 }
+
+#if defined(__linux__)
+TEST(a_worker_keeps_off_the_callers_cpu_and_moves_nobody_else) {
+    cpu_set_t before, after;
+    CHECK_EQ(sched_getaffinity(0, sizeof before, &before), 0);
+    if (CPU_COUNT(&before) < 2) return;
+    jobs::Meeting warm(2);
+    jobs::run(2, 2, [&](std::int64_t, int) { warm.wait(); });
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+        if (!CPU_ISSET(cpu, &before)) continue;
+        cpu_set_t one;
+        CPU_ZERO(&one);
+        CPU_SET(cpu, &one);
+        CHECK_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+        for (int i = 0; i < 20; ++i) {
+            jobs::Meeting meeting(2);
+            int cpus[2] = {-1, -1};
+            jobs::run(2, 2, [&](std::int64_t, int worker) {
+                cpus[worker] = sched_getcpu();
+                meeting.wait();
+            });
+            CHECK_EQ(cpus[0], cpu);
+            CHECK(cpus[1] >= 0 && cpus[1] != cpu);
+        }
+        CHECK_EQ(sched_getaffinity(0, sizeof after, &after), 0);
+        CHECK(CPU_EQUAL(&after, &one) != 0);
+    }
+    CHECK_EQ(sched_setaffinity(0, sizeof before, &before), 0);
+}
+
+// More threads than CPUs: nobody is kept off anything, or all would crowd on what is left.
+TEST(workers_may_run_anywhere_when_there_are_more_than_cpus) {
+    cpu_set_t caller;
+    CHECK_EQ(sched_getaffinity(0, sizeof caller, &caller), 0);
+    const int threads = CPU_COUNT(&caller) + 2;
+    if (threads > poolcore::kMaxThreads) return;
+    std::atomic<int> limited{0};
+    jobs::Meeting meeting(threads);
+    jobs::run(threads, threads, [&](std::int64_t, int) {
+        cpu_set_t mine;
+        limited += sched_getaffinity(0, sizeof mine, &mine) != 0 || !CPU_EQUAL(&mine, &caller);
+        meeting.wait();
+    });
+    CHECK_EQ(limited.load(), 0);
+}
+#endif
 
 TEST(workers_take_the_callers_rounding_mode) {
     for (const int mode : {FE_UPWARD, FE_DOWNWARD, FE_TONEAREST}) {
