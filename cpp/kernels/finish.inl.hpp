@@ -44,17 +44,18 @@ template <class V>
     return canonical(static_cast<V>(x + V{}));
 }
 
-[[gnu::always_inline]] inline double divisor_at(const FinishArgs& a, std::int64_t x) {
-    return a.divisors ? a.divisors[x * a.count_step] * a.scale : static_cast<double>(a.divisor);
+// Counts of taps, the same for all or from a table.
+template <int N>
+[[gnu::always_inline]] inline Vec<double, N> counts_at(const double* counts, std::int64_t step,
+                                                       std::int64_t x) {
+    if (step == 0) return Vec<double, N>{} + counts[0];
+    return load<Vec<double, N>>(reinterpret_cast<const std::byte*>(counts + x));
 }
 
-// Divisors, the same for all or from the table.
 template <class F, int N>
 [[gnu::always_inline]] inline Vec<F, N> divisors_at(const FinishArgs& a, std::int64_t x) {
-    if (!a.divisors || a.count_step == 0) return Vec<F, N>{} + static_cast<F>(divisor_at(a, x));
-    F each[N];
-    for (int i = 0; i < N; ++i) each[i] = static_cast<F>(a.divisors[x + i] * a.scale);
-    return __builtin_bit_cast(Vec<F, N>, each);
+    if (!a.divisors) return Vec<F, N>{} + static_cast<F>(a.divisor);
+    return converted<F, double, N>(counts_at<N>(a.divisors, a.count_step, x) * a.scale);
 }
 
 // Without the NaN taps; NaN itself where every real tap was one.
@@ -63,9 +64,7 @@ template <int N>
                                                               std::int64_t x) {
     using V = Vec<double, N>;
     const V nans = load<V>(a.aux + x * 8);
-    double each[N];
-    for (int i = 0; i < N; ++i) each[i] = a.reals[(x + i) * a.count_step] * a.reals_scale;
-    const V reals = a.count_step == 0 ? V{} + each[0] : __builtin_bit_cast(V, each);
+    const V reals = counts_at<N>(a.reals, a.count_step, x) * a.reals_scale;
     const V left = divisors_at<double, N>(a, x) - (a.divisor_is_fixed ? V{} : nans);
     const V kept = reals > V{} ? V{} + __builtin_nan("") : left;
     return nans == reals ? kept : left;
@@ -121,7 +120,7 @@ void finish_float_mean(const FinishArgs& args) {
     const bool narrow = __builtin_fabs(static_cast<double>(a.divisor)) <= kFloatCounts;
     if (sizeof(A) == 4 && !narrow) {
         for (std::int64_t x = 0; x < a.n; ++x) {
-            const double divisor = a.aux ? counted_divisors<1>(a, x) : divisor_at(a, x);
+            const double divisor = a.aux ? counted_divisors<1>(a, x) : divisors_at<double, 1>(a, x);
             const A sum = load<A>(a.src + x * wide) + A(0);
             put<Out, A, 1>(a.dst + x * a.dst_stride, canonical(divided(sum, divisor)));
         }
@@ -187,7 +186,7 @@ template <class A, class Out>
 void finish_int_mean_exact(const FinishArgs& args) {
     const FinishArgs a = args;
     for (std::int64_t x = 0; x < a.n; ++x) {
-        Int128 divisor = a.divisors ? static_cast<Int128>(divisor_at(a, x)) : a.divisor;
+        Int128 divisor = a.divisors ? static_cast<Int128>(divisors_at<double, 1>(a, x)) : a.divisor;
         Int128 sum = exact_sum<A, Int128>(a, x);
         if constexpr (kFloatResult<Out>) {
             const double mean = static_cast<double>(sum) / static_cast<double>(divisor);

@@ -39,6 +39,15 @@ template <class T, class W, Change C, bool Replace, int N>
     }
 }
 
+// Every S-th element, as it is.
+template <class T, int S>
+void pick_line(const std::byte* src, std::byte* dst, std::int64_t n) {
+    constexpr std::int64_t size = sizeof(T);
+    in_vectors<kLanes<T>>(n, [&]<int N>(std::int64_t x) {
+        store(dst + x * size, every_nth<S, T, N>(src + x * S * size));
+    });
+}
+
 template <class T, class W, Change C, bool Replace>
 void pack_line(const std::byte* src, std::byte* dst, std::int64_t n, std::int64_t stride,
                W nan_value) {
@@ -57,6 +66,11 @@ void pack_line(const std::byte* src, std::byte* dst, std::int64_t n, std::int64_
             store(dst + x * wide, reversed<W, N>(v));
         });
     } else {
+        if constexpr (__is_same(T, W) && C == Change::kNone && !Replace && sizeof(T) >= 4) {
+            if (stride == 2 * size) return pick_line<T, 2>(src, dst, n);
+            if (stride == 3 * size) return pick_line<T, 3>(src, dst, n);
+            if (stride == 4 * size) return pick_line<T, 4>(src, dst, n);
+        }
         for (std::int64_t x = 0; x < n; ++x)
             store(dst + x * wide, load_changed<T, W, C, Replace, 1>(src + x * stride, nan_value));
     }
@@ -87,27 +101,45 @@ template <int N>
     return static_cast<V>(x ^ ((x >> 15) & std::int16_t(0x7fff)));
 }
 
+// A key of a value that has none is met: NaN or -0.
+template <std::int16_t Infinity, int N>
+[[gnu::always_inline]] inline Vec<std::int16_t, N> store_keys(const std::byte* src,
+                                                              std::byte* dst) {
+    using V = Vec<std::int16_t, N>;
+    const V x = load<V>(src);
+    const auto magnitude = static_cast<V>(x & std::int16_t(0x7fff));
+    store(dst, keys_of<N>(x));
+    return static_cast<V>((magnitude > Infinity) | (x == lowest<std::int16_t>()));
+}
+
+template <int N>
+[[gnu::always_inline]] inline bool any(Vec<std::int16_t, N> met) {
+    std::int16_t each[N];
+    __builtin_memcpy(each, &met, sizeof met);
+    std::int16_t all = 0;
+    for (int i = 0; i < N; ++i) all = static_cast<std::int16_t>(all | each[i]);
+    return all != 0;
+}
+
+// In vectors of N, the last overlapping the one before; n >= N.
+template <std::int16_t Infinity, int N>
+bool pack_keys_in(const std::byte* src, std::byte* dst, std::int64_t n) {
+    Vec<std::int16_t, N> met{};
+    for (std::int64_t x = 0; x < n; x += N) {
+        if (x + N > n) x = n - N;
+        met |= store_keys<Infinity, N>(src + 2 * x, dst + 2 * x);
+    }
+    return any<N>(met);
+}
+
 template <std::int16_t Infinity>
 bool pack_key_line(const std::byte* src, std::byte* dst, std::int64_t n, std::int64_t stride) {
+    constexpr int lanes = kLanes<std::int16_t>, few = kShort<lanes>;
+    if (stride == 2 && lanes > 1 && n >= lanes) return pack_keys_in<Infinity, lanes>(src, dst, n);
+    if (stride == 2 && few > 1 && n >= few) return pack_keys_in<Infinity, few>(src, dst, n);
     bool special = false;
-    const auto each = [&]<int N>(const std::byte* from, std::byte* to) {
-        using V = Vec<std::int16_t, N>;
-        const V x = load<V>(from);
-        const auto magnitude = static_cast<V>(x & std::int16_t(0x7fff));
-        store(to, keys_of<N>(x));
-        return static_cast<V>((magnitude > Infinity) | (x == lowest<std::int16_t>()));
-    };
-    constexpr int lanes = kLanes<std::int16_t>;
-    Vec<std::int16_t, lanes> met{};
-    std::int64_t x = 0;
-    if (stride == 2 && lanes > 1)
-        for (; x + lanes <= n; x += lanes)
-            met |= each.template operator()<lanes>(src + 2 * x, dst + 2 * x);
-    std::int16_t found[lanes];
-    __builtin_memcpy(found, &met, sizeof met);
-    for (int i = 0; i < lanes; ++i) special = special || found[i] != 0;
-    for (; x < n; ++x)
-        special = each.template operator()<1>(src + x * stride, dst + 2 * x) != 0 || special;
+    for (std::int64_t x = 0; x < n; ++x)
+        special = store_keys<Infinity, 1>(src + x * stride, dst + 2 * x) != 0 || special;
     return special;
 }
 

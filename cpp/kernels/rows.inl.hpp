@@ -119,12 +119,15 @@ void rows_line_any(const std::byte* src, std::byte* dst, const RowsArgs& a) {
         rows_column<O, From, lanes, 4>(src + x * from, dst + x * size, a);
     for (; x + lanes <= a.n; x += lanes)
         rows_column<O, From, lanes, 1>(src + x * from, dst + x * size, a);
-    if (x < a.n && a.n >= lanes && lanes > 1) {
+    if (x == a.n) return;
+    if (lanes > 1 && a.n >= lanes) {
         x = a.n - lanes;
         rows_column<O, From, lanes, 1>(src + x * from, dst + x * size, a);
         return;
     }
-    for (; x < a.n; ++x) rows_column<O, From, 1, 1>(src + x * from, dst + x * size, a);
+    in_vectors<kShort<lanes>>(a.n, [&]<int N>(std::int64_t i) {
+        rows_column<O, From, N, 1>(src + i * from, dst + i * size, a);
+    });
 }
 
 template <class O, class From>
@@ -202,6 +205,9 @@ void arg_rows(const RowsArgs& a) {
                 arg_vectors_of_rows<T, lanes, 1>(a, from + x * size, to + x * size);
                 x = a.n;
             }
+            constexpr int few = kShort<lanes>;
+            for (; x + few <= a.n && few > 1; x += few)
+                arg_vectors_of_rows<T, few, 1>(a, from + x * size, to + x * size);
             for (; x < a.n; ++x)
                 arg_vectors_of_rows<T, 1, 1>(a, from + x * size, to + x * size);
         }

@@ -227,14 +227,27 @@ template <class T, int N>
     else return pick_before(v, splat<T, N>(x), typename CountTo<N>::type{});
 }
 
-// Calls each<N>(x) for vectors of N elements that cover [0, n), the last overlapping the one
-// before, or each<1>(x) for every x of fewer.
+// Elements in the vectors of lines that are too short for N: one shorter width, for the sake of
+// build time. 1 where there is none.
+template <int N>
+inline constexpr int kShort = N >= 16 ? N / 4 : N == 8 ? 4 : 1;
+
+// Calls each<V>(x) for vectors that cover [0, n), the last overlapping the one before: V is N, or
+// kShort<N> in a line of fewer than N elements, or 1 in one of fewer still.
 template <int N, class Each>
 [[gnu::always_inline]] inline void in_vectors(std::int64_t n, const Each& each) {
     if (N > 1 && n >= N) {
         for (std::int64_t x = 0; x < n; x += N) {
             if (x + N > n) x = n - N;
             each.template operator()<N>(x);
+        }
+        return;
+    }
+    constexpr int few = kShort<N>;
+    if (few > 1 && n >= few) {
+        for (std::int64_t x = 0; x < n; x += few) {
+            if (x + few > n) x = n - few;
+            each.template operator()<few>(x);
         }
         return;
     }

@@ -5,10 +5,10 @@
 #include "poolcore/arg_box.hpp"
 #include "poolcore/finish.hpp"
 #include "poolcore/indices.hpp"
+#include "poolcore/moves.hpp"
 #include "poolcore/narrow.hpp"
 
 namespace poolcore {
-namespace {
 
 Range clipped(const AxisGeometry& g, Range windows) {
     const std::int64_t lo = std::max<std::int64_t>(g.start(windows.lo), 0);
@@ -16,6 +16,8 @@ Range clipped(const AxisGeometry& g, Range windows) {
     if (__builtin_add_overflow(g.start(windows.hi - 1), g.effective(), &hi)) hi = g.in;
     return {lo, std::max(lo, std::min(hi, g.in))};
 }
+
+namespace {
 
 Range whole(const AxisGeometry& g, Range windows) {
     return {g.start(windows.lo), g.start(windows.hi - 1) + g.effective()};
@@ -71,27 +73,27 @@ struct Access {
     double divisor;  // of means written at once, otherwise 0
 };
 
-// The field that the first stage reads, and what the stages have to know of it.
+// What the first stage reads.
 struct Start {
-    Field field;
+    Source source;
     Range ranges[kNumPhysical];
     Range columns;  // of kW that the windows need, the padding and a filled-up tail included
+    std::int64_t end;  // of those without the tail
     bool tail;
-    bool direct;  // the field is x itself
+    bool direct;  // x itself
     bool widens;  // in its own type
 };
 
-Start start_of(const Schedule& s, const StageContext& c, const Pass& pass, const Box& box,
-               bool may_read_x) {
-    const Source source = source_of(s, box);
+Start start_of(const Schedule& s, const Pass& pass, const Box& box, bool may_read_x) {
     const AxisGeometry& lanes = s.axis[kW].geometry;
     const bool across = s.inner.n > 1;
     Start start;
+    start.source = source_of(s, box);
     for (int x = 0; x < kNumPhysical; ++x)
         start.ranges[x] = clipped(s.axis[x].geometry, box.windows[x]);
     Range& columns = start.columns;
     columns = across ? start.ranges[kW] : whole(lanes, box.windows[kW]);
-    const std::int64_t end = columns.hi;
+    start.end = columns.hi;
     start.tail = !across && fills_up(lanes, box.windows[kW]);
     const bool inside =
         columns.lo == start.ranges[kW].lo && columns.hi == start.ranges[kW].hi;
@@ -100,16 +102,39 @@ Start start_of(const Schedule& s, const StageContext& c, const Pass& pass, const
     start.direct = start.widens || (may_read_x && (!s.lanes_first() || inside || edges));
     if (start.tail && !(start.direct && s.lanes_first()))
         columns.hi = columns.lo + (columns.size() + 7) / 8 * 8;
-    if (start.direct) {
-        start.field = field_on_source(source, box, start.ranges);
-        return start;
-    }
-    start.ranges[kW] = columns;
-    start.field = make_field(c, box.planes, start.ranges, box.inner);
-    pack_field(c, pass, source, start.field);
-    fill_identity(c, start.field, end, columns.hi);
-    start.field.identity_tail = start.tail;
+    if (!start.direct) start.ranges[kW] = columns;
     return start;
+}
+
+// Rows of x as the stages need them, in scratch.
+Field packed(const StageContext& c, const Pass& pass, const Box& box, const Start& start,
+             Range rows) {
+    Range ranges[kNumPhysical] = {start.ranges[kA], rows, start.ranges[kW]};
+    Field field = make_field(c, box.planes, ranges, box.inner);
+    pack_field(c, pass, start.source, field);
+    fill_identity(c, field, start.end, start.columns.hi);
+    field.identity_tail = start.tail;
+    return field;
+}
+
+// The stage along the lanes, some rows at a time: a copy of all would take as much scratch again.
+void pool_packed_rows(const Schedule& s, const StageContext& c, const Pass& pass, const Box& box,
+                      const Start& start, const Field& to) {
+    const std::int64_t row =
+        box.planes * start.ranges[kA].size() * start.columns.size() * c.element();
+    const std::int64_t group = std::max<std::int64_t>(1, kNearBytes / row);
+    const Range all = start.ranges[kB];
+    for (std::int64_t lo = all.lo; lo < all.hi; lo += group) {
+        const std::int64_t mark = c.scratch->mark();
+        const Range rows{lo, std::min(lo + group, all.hi)};
+        Field part = to;
+        part.values = moved(to.values, (lo - all.lo) * to.stride[kB]);
+        part.index = moved(to.index, (lo - all.lo) * to.stride[kB]);
+        part.origin[kB] += lo - all.lo;
+        part.extent[kB] = rows.size();
+        pool_axis(c, s.axis[kW].geometry, kW, packed(c, pass, box, start, rows), part);
+        c.scratch->release(mark);
+    }
 }
 
 // Planes that are one window each.
@@ -132,10 +157,13 @@ Field pool_planes(const Schedule& s, const StageContext& c, const Field& from, c
 // Pools the box in one pass, stage after stage.
 Field pool_box(const Schedule& s, const StageContext& c, const Pass& pass, const Box& box,
                const Access& access) {
-    Start start = start_of(s, c, pass, box, access.read_x);
+    const Start start = start_of(s, pass, box, access.read_x);
     const Range& columns = start.columns;
-    Range* ranges = start.ranges;
-    Field field = start.field;
+    Range ranges[kNumPhysical] = {start.ranges[kA], start.ranges[kB], start.ranges[kW]};
+    const bool by_rows = !start.direct && packs_by_rows(s);
+    Field field;
+    if (start.direct) field = field_on_source(start.source, box, ranges);
+    if (!start.direct && !by_rows) field = packed(c, pass, box, start, ranges[kB]);
     if (s.whole_planes) return pool_planes(s, c, field, box, access.write_result);
     StageContext first = c;
     first.widens = start.widens;
@@ -160,7 +188,9 @@ Field pool_box(const Schedule& s, const StageContext& c, const Pass& pass, const
         const Field to = last && access.write_result
                              ? field_on_output(s, box)
                              : make_field(c, box.planes, ranges, box.inner);
-        if (together) {
+        if (by_rows && i == 0) {
+            pool_packed_rows(s, c, pass, box, start, to);
+        } else if (together) {
             pool_together(c, s.axis[kB].geometry, s.axis[kW].geometry, field, to,
                           access.divisor);
         } else {

@@ -15,6 +15,9 @@ struct Box {
     std::int64_t inner = 1;
 };
 
+// Positions of x that these windows reach.
+Range clipped(const AxisGeometry& g, Range windows);
+
 // What one pass over the windows computes: the values, or the second accumulator beside them.
 struct Pass {
     Combine combine;

@@ -39,7 +39,7 @@ Counts count_taps(const Schedule& s, int axis, Range windows, Scratch& scratch) 
         const std::int64_t i = o - windows.lo;
         reals[i] = static_cast<double>(g.taps(o).count());
         divisors[i] = divisor_count(s, g, o);
-        differ = differ || divisors[i] != c.divisor || reals[i] != c.real;
+        differ = differ || divisors[i] != c.divisor || (s.has_aux && reals[i] != c.real);
     }
     if (differ) {
         c.divisors = divisors;

@@ -1,4 +1,6 @@
 // The axis along the lanes: windows on lines of contiguous elements.
+#include <algorithm>
+
 #include "poolcore/moves.hpp"
 
 namespace poolcore {
@@ -88,6 +90,49 @@ Lanes halve_odd(const StageContext& c, Lanes l) {
     return next;
 }
 
+// Windows at stride 1 of many taps, all lines at once.
+void double_lines(const StageContext& c, Lanes l) {
+    const std::int64_t mark = c.scratch->mark();
+    const std::int64_t piece = first_piece(c, l.kernel);
+    const std::int64_t positions = l.span() - (piece - 1) * l.dilation;
+    Lanes first = l;
+    Lanes next = into_scratch(c, first, positions);
+    call_rows(c, line_loops(c, first, positions), first.ends,
+              {l.dilation * c.element(), piece, 0, piece});
+    const Run run{first.ends.to, first.ends.to_index, l.count() * positions, l.dilation, piece};
+    const Doubled d = double_run(c, run, l.kernel);
+    next.ends.from = d.from;
+    next.ends.from_index = d.from_index;
+    call_rows(c, line_loops(c, next, l.windows), next.ends, d.taps);
+    c.scratch->release(mark);
+}
+
+// Lines [first, first + n) of loop d.
+Lanes part_of(const Lanes& l, int d, std::int64_t first, std::int64_t n) {
+    Lanes part = l;
+    const std::int64_t from = first * l.lines[d].from, to = first * l.lines[d].to;
+    part.lines[d].n = n;
+    part.ends = {moved(l.ends.from, from), moved(l.ends.from_index, from), moved(l.ends.to, to),
+                 moved(l.ends.to_index, to)};
+    return part;
+}
+
+// The same, in groups of lines whose pieces stay in the nearest cache.
+void double_groups(const StageContext& c, const Lanes& l, int d) {
+    std::int64_t bytes = times(l.span(), c.element());
+    for (int i = 0; i < d; ++i) bytes = times(bytes, l.lines[i].n);
+    const std::int64_t all = l.lines[d].n;
+    const std::int64_t group = std::clamp<std::int64_t>(kNearBytes / bytes, 1, all);
+    for (std::int64_t first = 0; first < all; first += group) {
+        const Lanes part = part_of(l, d, first, std::min(group, all - first));
+        if (bytes > kNearBytes && d > 0) {
+            double_groups(c, part, d - 1);
+        } else {
+            double_lines(c, part);
+        }
+    }
+}
+
 // Windows at stride 1.
 void slide_one(const StageContext& c, Lanes l, bool doubling) {
     if (!doubling) {
@@ -97,16 +142,7 @@ void slide_one(const StageContext& c, Lanes l, bool doubling) {
         call_rows(c, lines, l.ends, {l.dilation * c.element(), l.kernel, 0, l.kernel});
         return;
     }
-    const std::int64_t span = l.span();
-    Lanes copy = l;
-    copy.windows = span;
-    Lanes next = into_scratch(c, copy, span);
-    call_rows(c, line_loops(c, copy, span), copy.ends, {0, 1, 0, 1});
-    const Run run{copy.ends.to, copy.ends.to_index, l.count() * span, l.dilation};
-    const Doubled d = double_run(c, run, l.kernel);
-    next.ends.from = d.from;
-    next.ends.from_index = d.from_index;
-    call_rows(c, line_loops(c, next, l.windows), next.ends, d.taps);
+    double_groups(c, l, 2);
 }
 
 void pool_lanes(const StageContext& c, Lanes l) {

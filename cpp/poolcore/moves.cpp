@@ -58,18 +58,21 @@ void combine_runs(const StageContext& c, const Ends& ends, std::int64_t n, std::
 
 namespace {
 
-// Every position of the run becomes the combination of itself and the one `reach` further on.
-void double_once(const StageContext& c, const Run& run, std::int64_t reach) {
-    combine_runs(c, {run.values, run.index, run.values, run.index}, run.elements - reach,
-                 reach * c.element(), 2);
+// Every position of the run becomes the combination of `taps` positions, `reach` apart, from itself
+// on.
+void multiply(const StageContext& c, Run& run, std::int64_t reach, std::int64_t taps) {
+    run.elements -= (taps - 1) * reach;
+    combine_runs(c, {run.values, run.index, run.values, run.index}, run.elements,
+                 reach * c.element(), taps);
 }
 
-// Orders: two pieces of the largest power of two may overlap.
+// Orders: two pieces of the largest power of two may overlap. Two doublings are one pass.
 Doubled double_order(const StageContext& c, Run run, std::int64_t k) {
-    std::int64_t covered = 1;
-    for (; 2 * covered <= k; covered *= 2) {
-        double_once(c, run, covered * run.unit);
-        run.elements -= covered * run.unit;
+    std::int64_t covered = run.covered;
+    while (2 * covered <= k) {
+        const std::int64_t taps = 4 * covered <= k ? 4 : 2;
+        multiply(c, run, covered * run.unit, taps);
+        covered *= taps;
     }
     const std::int64_t taps = covered == k ? 1 : 2;
     return {run.values, run.index, {(k - covered) * run.unit * c.element(), taps, 0, taps}};
@@ -78,9 +81,9 @@ Doubled double_order(const StageContext& c, Run run, std::int64_t k) {
 // Sums: one piece for every set bit of k, the largest first in the window, joined from the last
 // one backwards: the canonical tree.
 Doubled double_sum(const StageContext& c, Run run, std::int64_t k) {
-    const std::int64_t results = run.elements - (k - 1) * run.unit;
+    const std::int64_t results = run.elements - (k - run.covered) * run.unit;
     std::byte* rest = nullptr;
-    for (std::int64_t piece = 1;; piece *= 2) {
+    for (std::int64_t piece = run.covered;; piece *= 2) {
         const std::int64_t before = k & ~(2 * piece - 1);
         std::byte* at = run.values + before * run.unit * c.element();
         if ((k & piece) && before == 0) {
@@ -93,12 +96,15 @@ Doubled double_sum(const StageContext& c, Run run, std::int64_t k) {
         } else if (k & piece) {
             combine_runs(c, {at, nullptr, rest, nullptr}, results, rest - at, 2);
         }
-        double_once(c, run, piece * run.unit);
-        run.elements -= piece * run.unit;
+        multiply(c, run, piece * run.unit, 2);
     }
 }
 
 }  // namespace
+
+std::int64_t first_piece(const StageContext& c, std::int64_t k) {
+    return c.combine != Combine::kSum || k % 4 == 0 ? 4 : 1;
+}
 
 Doubled double_run(const StageContext& c, const Run& run, std::int64_t k) {
     return c.combine == Combine::kSum ? double_sum(c, run, k) : double_order(c, run, k);

@@ -97,7 +97,11 @@ struct Run {
     std::byte* index;
     std::int64_t elements;
     std::int64_t unit;  // elements between neighbouring taps
+    std::int64_t covered;  // taps that every position stands for already
 };
+
+// How many taps the pass that fills such a run may combine: a piece of the tree of k taps, k > 7.
+std::int64_t first_piece(const StageContext& c, std::int64_t k);
 
 // Combines, in place, what windows of k taps need; a run in scratch, which it spoils.
 Doubled double_run(const StageContext& c, const Run& run, std::int64_t k);

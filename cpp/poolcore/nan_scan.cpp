@@ -6,6 +6,7 @@
 #include <cstring>
 #include <string>
 
+#include "poolcore/box.hpp"
 #include "poolcore/error.hpp"
 
 namespace poolcore {
@@ -129,7 +130,46 @@ void find_first(void* context, std::int64_t, int) {
     }
 }
 
+struct Extent {
+    std::int64_t n;
+    std::int64_t stride;
+};
+
+// Elements at p along `n_axes` extents, the first the innermost.
+bool any_nan(DType t, const std::byte* p, const Extent* axes, int n_axes) {
+    if (n_axes == 1) return any_nan(t, p, axes[0].n, axes[0].stride);
+    const Extent& outer = axes[n_axes - 1];
+    for (std::int64_t i = 0; i < outer.n; ++i)
+        if (any_nan(t, p + i * outer.stride, axes, n_axes - 1)) return true;
+    return false;
+}
+
 }  // namespace
+
+bool holds_nan(const Schedule& s, const Box& box) {
+    const std::byte* p = box.in;
+    Extent axes[kNumPhysical + 2];
+    int n_axes = 0;
+    const auto add = [&](std::int64_t n, std::int64_t stride) {
+        if (n == 1) return;
+        Extent* inner = n_axes > 0 ? &axes[n_axes - 1] : nullptr;
+        if (inner && stride == inner->n * inner->stride) {
+            inner->n *= n;
+        } else {
+            axes[n_axes++] = {n, stride};
+        }
+    };
+    add(box.inner, s.inner.in_stride);
+    for (int x = kW; x >= kA; --x) {
+        const Range held = clipped(s.axis[x].geometry, box.windows[x]);
+        if (held.size() == 0) return false;
+        p += held.lo * s.axis[x].in_stride;
+        add(held.size(), s.axis[x].in_stride);
+    }
+    if (s.n_batch > 0) add(box.planes, s.batch[s.n_batch - 1].in_stride);
+    if (n_axes == 0) axes[n_axes++] = {1, 0};
+    return any_nan(s.plan->in_dtype, p, axes, n_axes);
+}
 
 bool refuse_nan(const PoolPlan& plan, const StridedView& in, const ParallelJob& how) {
     Lines lines;

@@ -13,6 +13,7 @@ namespace {
 
 struct Job {
     const Schedule& schedule;
+    const Schedule* without_nan;  // the same boxes, for those that read no NaN; may be null
     const KernelTable& kernels;
 };
 
@@ -56,9 +57,12 @@ void run_task(void* context, std::int64_t task, int) {
     // Kept from call to call: fresh memory would cost page faults.
     static thread_local Scratch scratch;
     const Job& job = *static_cast<const Job*>(context);
-    scratch.reserve(job.schedule.scratch_bytes);
+    const Box box = box_of_task(job.schedule, task);
+    const bool plain = job.without_nan != nullptr && !holds_nan(job.schedule, box);
+    const Schedule& schedule = plain ? *job.without_nan : job.schedule;
+    scratch.reserve(schedule.scratch_bytes);
     try {
-        run_box(job.schedule, job.kernels, box_of_task(job.schedule, task), scratch);
+        run_box(schedule, job.kernels, box, scratch);
     } catch (const Stopped&) {
         return;  // parallel_for knows
     }
@@ -89,7 +93,17 @@ RunStatus run(const PoolPlan& plan, const StridedView& in, const MutableView& ou
         if (!refuse_nan(plan, in, parallel)) return RunStatus::kCancelled;
     if (plan.out_elements == 0) return RunStatus::kDone;
     const Schedule schedule = make_schedule(plan, in, out, indices, threads);
-    Job job{schedule, kernels()};
+    // Leaving NaN out takes a second pass, which a box without NaN can do without.
+    PoolPlan propagating = plan;
+    propagating.spec.nan_policy = NanPolicy::kPropagate;
+    Schedule without_nan;
+    const bool twice = schedule.has_aux && is_float(plan.in_dtype) && !schedule.huge;
+    if (twice) {
+        without_nan = make_schedule(propagating, in, out, indices, threads);
+        without_nan.box = schedule.box;
+        count_tasks(without_nan);
+    }
+    Job job{schedule, twice ? &without_nan : nullptr, kernels()};
     parallel.function = run_task;
     parallel.context = &job;
     parallel.n_tasks = schedule.n_tasks;

@@ -275,6 +275,11 @@ bool reads_x(const Schedule& s) {
            (s.together == 0 && together_takes_edges(g, {0, g.out}));
 }
 
+bool packs_by_rows(const Schedule& s) {
+    return s.inner.n == 1 && s.order[0] == kW && s.together != 0 && !s.whole_planes &&
+           !s.arg_window;
+}
+
 bool uses_doubling(const AxisGeometry& g) { return g.kernel > 7 && g.kernel / 4 > g.stride; }
 
 Schedule make_schedule(const PoolPlan& plan, const StridedView& in, const MutableView& out,

@@ -111,6 +111,10 @@ void count_tasks(Schedule& s);
 // The first stage reads x itself: no element is out of place and no lane hangs over an edge.
 bool reads_x(const Schedule& s);
 
+// The first stage is along the lanes: rows that cannot be read as they are get packed, a few at a
+// time.
+bool packs_by_rows(const Schedule& s);
+
 // Whether the windows of this axis are pooled by doubling, in time that grows with the logarithm
 // of the window, and not tap by tap.
 bool uses_doubling(const AxisGeometry& g);

@@ -45,15 +45,18 @@ void pool_across(const StageContext& c, const AxisGeometry& g, int axis, const F
         pool_windows(c, g, axis, from, to, {o, o + 1}, g.taps(o));
 }
 
-// Copies `from` into scratch with `axis` outermost but for the planes, from position `first` on,
-// identity where the axis has no element.
-Field padded_copy(const StageContext& c, int axis, const Field& from, Range positions) {
+// Windows of `piece` taps at all `positions` of the axis, in scratch; identity where the axis has
+// no element.
+Field padded_pieces(const StageContext& c, const AxisGeometry& g, int axis, const Field& from,
+                    Range positions, std::int64_t piece) {
     Range ranges[kNumPhysical];
     for (int x = 0; x < kNumPhysical; ++x)
         ranges[x] = {from.origin[x], from.origin[x] + from.extent[x]};
     ranges[axis] = positions;
     Field copy = make_field(c, from.planes, ranges, from.inner);
-    AxisGeometry each;  // a window of one tap at every position
+    AxisGeometry each;
+    each.kernel = piece;
+    each.dilation = g.dilation;
     each.in = from.origin[axis] + from.extent[axis];
     each.pad_lo = -positions.lo;
     each.out = positions.size();
@@ -63,21 +66,65 @@ Field padded_copy(const StageContext& c, int axis, const Field& from, Range posi
     return copy;
 }
 
-void pool_across_doubling(const StageContext& with_source, const AxisGeometry& g, int axis,
-                          const Field& from, const Field& to) {
+void double_across(const StageContext& with_source, const AxisGeometry& g, int axis,
+                   const Field& from, const Field& to) {
     const std::int64_t mark = with_source.scratch->mark();
     const std::int64_t lo = g.start(to.origin[axis]);
     const std::int64_t hi =
         g.start(to.origin[axis] + to.extent[axis] - 1) + g.effective();
-    const Field copy = padded_copy(with_source, axis, from, {lo, hi});
+    const std::int64_t piece = first_piece(with_source, g.kernel);
+    const Field copy = padded_pieces(with_source, g, axis, from,
+                                     {lo, hi - (piece - 1) * g.dilation}, piece);
     StageContext c = with_source;
     c.widens = false;
     const std::int64_t unit = copy.stride[axis] / c.element() * g.dilation;
-    const Doubled d = double_run(c, {copy.values, copy.index, copy.elements(), unit}, g.kernel);
+    const Doubled d = double_run(c, {copy.values, copy.index, copy.elements(), unit, piece},
+                                 g.kernel);
     const LoopNest nest =
         window_loops(c, axis, copy, to, to.extent[axis], g.stride * copy.stride[axis]);
     call_rows(c, nest, {d.from, d.from_index, to.values, to.index}, d.taps);
     c.scratch->release(mark);
+}
+
+Field planes_of(const Field& f, std::int64_t first, std::int64_t n) {
+    Field part = f;
+    part.values = moved(f.values, first * f.plane_stride);
+    part.index = moved(f.index, first * f.plane_stride);
+    part.planes = n;
+    return part;
+}
+
+Field columns_of(const Field& f, std::int64_t first, std::int64_t n) {
+    Field part = f;
+    part.values = moved(f.values, first * f.stride[kW]);
+    part.index = moved(f.index, first * f.stride[kW]);
+    part.extent[kW] = n;
+    part.origin[kW] += first;
+    return part;
+}
+
+// In parts whose pieces stay in the nearest cache: planes, and columns of one plane.
+void pool_across_doubling(const StageContext& c, const AxisGeometry& g, int axis,
+                          const Field& from, const Field& to) {
+    const std::int64_t span = (to.extent[axis] - 1) * g.stride + g.effective();
+    const std::int64_t position = to.elements() / to.planes / to.extent[axis] * c.element();
+    const std::int64_t plane = times(position, span);
+    const std::int64_t planes = std::clamp<std::int64_t>(kNearBytes / plane, 1, to.planes);
+    const std::int64_t width = to.extent[kW];
+    const std::int64_t narrowest = std::min(width, kNarrowest / to.inner + 1);
+    const std::int64_t columns =
+        axis == kW ? width : std::clamp(kNearBytes / (plane / width), narrowest, width);
+    for (std::int64_t p = 0; p < to.planes; p += planes)
+        for (std::int64_t w = 0; w < width; w += columns) {
+            const std::int64_t n = std::min(planes, to.planes - p);
+            const std::int64_t m = std::min(columns, width - w);
+            if (axis == kW) {
+                double_across(c, g, axis, planes_of(from, p, n), planes_of(to, p, n));
+            } else {
+                double_across(c, g, axis, columns_of(planes_of(from, p, n), w, m),
+                              columns_of(planes_of(to, p, n), w, m));
+            }
+        }
 }
 
 struct Lacking {

@@ -40,6 +40,11 @@ struct StageContext {
     bool with_index() const { return combine == Combine::kArgMax; }
 };
 
+// Passes that follow each other over one piece of scratch are made on pieces of about this size,
+// but no narrower than so many elements.
+inline constexpr std::int64_t kNearBytes = 24 * 1024;
+inline constexpr std::int64_t kNarrowest = 64;
+
 // A tight field in scratch.
 Field make_field(const StageContext& c, std::int64_t planes, const Range ranges[kNumPhysical],
                  std::int64_t inner);

@@ -19,9 +19,24 @@ std::int64_t clipped_reach(const AxisGeometry& g, std::int64_t windows) {
 
 bool lanes_pooled(const Schedule& s, int axis) { return axis == kW && s.inner.n == 1; }
 
+// Values, and the indices beside them.
+std::int64_t arrays(const Schedule& s) { return s.with_index() && !s.arg_window ? 2 : 1; }
+
+// What doubling along an axis takes of a field of `bytes`: parts of it, as stages.cpp and lanes.cpp
+// cut them. `extent` reaches over all taps.
+std::int64_t doubling_scratch(const Schedule& s, const BoxShape& box, int axis,
+                              const std::int64_t extent[kNumPhysical], std::int64_t bytes) {
+    const std::int64_t size = s.element() * arrays(s);
+    const std::int64_t narrow = axis == kW ? extent[kW] : std::min(extent[kW], kNarrowest);
+    const std::int64_t across = times(times(narrow, box.inner), times(extent[kA], extent[kB]));
+    const std::int64_t least = times(lanes_pooled(s, axis) ? extent[kW] : across, size);
+    const std::int64_t part = std::max(kNearBytes * arrays(s), least) + 4 * kScratchSlack;
+    return times(s.combine == Combine::kSum ? 2 : 1, std::min(bytes, part));
+}
+
 // Scratch that a box needs at most, counted as box.cpp and stages.cpp take it.
 std::int64_t box_scratch(const Schedule& s, const BoxShape& box) {
-    const std::int64_t size = s.element() * (s.with_index() && !s.arg_window ? 2 : 1);
+    const std::int64_t size = s.element() * arrays(s);
     std::int64_t extent[kNumPhysical];
     for (int x = 0; x < kNumPhysical; ++x)
         extent[x] = lanes_pooled(s, x) ? reach(s.axis[x].geometry, box.out[x]) + 8
@@ -32,6 +47,10 @@ std::int64_t box_scratch(const Schedule& s, const BoxShape& box) {
         return times(times(plane, box.planes), size) + 4 * kScratchSlack;
     };
     std::int64_t total = reads_x(s) ? 0 : bytes();
+    if (total > 0 && packs_by_rows(s)) {
+        const std::int64_t row = times(times(box.planes, extent[kA]), times(extent[kW], size));
+        total = std::min(total, kNearBytes * arrays(s) + row + 4 * kScratchSlack);
+    }
     if (s.arg_window) return std::min(kMany, total + 64 * kScratchSlack);
     std::int64_t temporary = 0;
     for (int i = 0; i < s.n_stages; ++i) {
@@ -44,14 +63,15 @@ std::int64_t box_scratch(const Schedule& s, const BoxShape& box) {
             ++i;
             continue;
         }
-        if (lanes_pooled(s, x)) {
-            temporary = std::max(temporary, times(3, bytes()));
-        } else if (uses_doubling(g) && box.out[x] > 1) {
+        if (uses_doubling(g) && box.out[x] > 1 && (g.stride == 1 || !lanes_pooled(s, x))) {
             extent[x] = reach(g, box.out[x]);
-            temporary = std::max(temporary, times(2, bytes()));
+            temporary = std::max(temporary, doubling_scratch(s, box, x, extent, bytes()));
+        } else if (lanes_pooled(s, x)) {
+            temporary = std::max(temporary, times(3, bytes()));
         }
         extent[x] = box.out[x];
-        total = std::min(kMany, total + bytes());
+        const bool written = i + 1 == s.n_stages && s.direct_out;
+        if (!written) total = std::min(kMany, total + bytes());
     }
     for (const std::int64_t out : box.out)  // the counts of taps that finish.cpp divides by
         total = std::min(kMany, total + 2 * Scratch::footprint(times(8, out)));
@@ -94,13 +114,22 @@ double waste(const Schedule& s, const BoxShape& box) {
     return factor;
 }
 
+// Lanes across `inner` elements of fewer bytes are not worth a loop of their own.
+constexpr std::int64_t kLeastInnerBytes = 128;
+
+bool can_halve(const Schedule& s, std::int64_t inner) {
+    return inner / 2 * s.element() >= kLeastInnerBytes;
+}
+
+constexpr std::int64_t kComfortable = kScratchLimit / 4;
+
 // The largest box around `width` windows of kW.
-BoxShape box_of_width(const Schedule& s, std::int64_t width, std::int64_t limit,
-                      std::int64_t elements) {
+BoxShape box_of_width(const Schedule& s, std::int64_t width, std::int64_t inner,
+                      std::int64_t limit, std::int64_t elements) {
     BoxShape box;
-    box.inner = s.inner.n;
+    box.inner = inner;
     box.out[kW] = width;
-    while (!fits(s, box, limit) && box.inner > 64) box.inner = (box.inner + 1) / 2;
+    while (!fits(s, box, limit) && can_halve(s, box.inner)) box.inner = (box.inner + 1) / 2;
     grow(s, box, box.out[kB], s.axis[kB].geometry.out, limit, elements);
     grow(s, box, box.out[kA], s.axis[kA].geometry.out, limit, elements);
     return box;
@@ -122,25 +151,41 @@ std::int64_t outputs_per_task(const Schedule& s, int threads) {
 
 }  // namespace
 
+namespace {
+
+struct Choice {
+    BoxShape box;
+    double cost = 0;  // 0: none fits
+};
+
+// The widest box that wastes little, for boxes of so many lanes across.
+Choice best_of_widths(const Schedule& s, std::int64_t inner, std::int64_t elements) {
+    Choice best;
+    std::int64_t width = s.axis[kW].geometry.out;
+    for (;; width = (width + 1) / 2) {
+        for (const std::int64_t limit : {kComfortable, kScratchLimit}) {
+            const BoxShape box = box_of_width(s, width, inner, limit, elements);
+            if (!fits(s, box, limit)) continue;
+            const double cost = waste(s, box);
+            if (best.cost == 0 || cost < 0.8 * best.cost) best = {box, cost};
+        }
+        if (width <= 1 || (best.cost > 0 && width <= 32)) return best;
+    }
+}
+
+}  // namespace
+
 void choose_box(Schedule& s, int threads) {
     const std::int64_t planes = s.n_batch > 0 ? s.batch[s.n_batch - 1].n : 1;
     const std::int64_t elements = outputs_per_task(s, threads);
-    constexpr std::int64_t kComfortable = kScratchLimit / 4;
-    std::int64_t width = s.axis[kW].geometry.out;
-    BoxShape best;
-    double least = 0;
-    for (;; width = (width + 1) / 2) {
-        for (const std::int64_t limit : {kComfortable, kScratchLimit}) {
-            BoxShape box = box_of_width(s, width, limit, elements);
-            if (!fits(s, box, limit)) continue;
-            const double cost = waste(s, box);
-            if (least == 0 || cost < 0.8 * least) {
-                least = cost;
-                best = box;
-            }
-        }
-        if (width <= 1 || (least > 0 && width <= 32)) break;
+    Choice choice = best_of_widths(s, s.inner.n, elements);
+    for (std::int64_t inner = s.inner.n; choice.cost > 1.5 && can_halve(s, inner);) {
+        inner = (inner + 1) / 2;
+        const Choice other = best_of_widths(s, inner, elements);
+        if (other.cost > 0 && other.cost < 0.8 * choice.cost) choice = other;
     }
+    BoxShape& best = choice.box;
+    const double least = choice.cost;
     s.huge = least == 0;
     if (s.huge) best = BoxShape{1, {1, 1, 1}, std::min<std::int64_t>(s.inner.n, 64)};
     if (!s.huge && best.out[kA] == s.axis[kA].geometry.out &&
