@@ -142,11 +142,17 @@ std::int64_t even_share(std::int64_t all, std::int64_t at_most) {
 
 std::int64_t parts(std::int64_t all, std::int64_t share) { return (all + share - 1) / share; }
 
+// Enough work to be worth a task, whether it lies in the outputs or in what they are made from.
 std::int64_t outputs_per_task(const Schedule& s, int threads) {
     constexpr std::int64_t kSmall = 4096;
     constexpr std::int64_t kLarge = 256 * 1024;
-    const std::int64_t share = s.plan->out_elements / (4 * static_cast<std::int64_t>(threads));
-    return std::clamp(share, kSmall, kLarge);
+    std::int64_t inputs = 1;
+    for (int i = 0; i < s.plan->rank; ++i) inputs = times(inputs, s.plan->in_shape[i]);
+    const std::int64_t outputs = s.plan->out_elements;
+    const std::int64_t share = outputs / (4 * static_cast<std::int64_t>(threads));
+    const std::int64_t each = std::max<std::int64_t>(1, inputs / outputs);
+    const std::int64_t least = std::max<std::int64_t>(1, kSmall / each);
+    return std::clamp(share, least, kLarge);
 }
 
 }  // namespace
