@@ -168,3 +168,45 @@ def test_pool2d(mode: str, size: Any, rng: np.random.Generator) -> None:
 def test_pool2d_defaults_to_max() -> None:
     x = np.arange(9).reshape(3, 3)
     assert poolcore.pool2d(x, (2, 2)).tolist() == [[4, 5], [7, 8]]
+
+
+@pytest.mark.parametrize("op", ["max", "min", "avg", "sum"])
+def test_idle_axis_beside_whole_planes(op: str, target: str, rng: np.random.Generator) -> None:
+    """An axis of windows of one, the two others a window each: no plane may be forgotten."""
+    for shape in ((2, 2, 2), (3, 8, 8), (4, 3, 5, 7)):
+        x = rng.random(shape)
+        kernel, axes = (1, *shape[-2:]), tuple(range(len(shape) - 3, len(shape)))
+        want = oracle.pool(x, kernel, op, axes)
+        assert_same(poolcore.pool(x, kernel, op, axes), want)
+
+
+@pytest.mark.parametrize("op", ["max", "avg"])
+def test_single_windows_on_lines_far_apart(op: str, target: str, rng: np.random.Generator) -> None:
+    """Windows that are their axis, on crops of wider arrays."""
+    crops = [
+        (rng.random((9, 12, 3, 3))[..., :2], (1, 2), (0, 3)),
+        (rng.random((81, 4096))[:, :80], (81, 80), (0, 1)),
+        (rng.random((5, 40, 4096))[:, :, :30], (40, 30), (1, 2)),
+    ]
+    for x, kernel, axes in crops:
+        assert_same(poolcore.pool(x, kernel, op, axes), oracle.pool(x, kernel, op, axes))
+
+
+@pytest.mark.parametrize(
+    "dtype", [np.float32, np.float64, np.uint8, np.int64, np.float16], ids=name
+)
+@pytest.mark.parametrize("policy", ["propagate", "omit"])
+def test_long_windows_run(dtype: type, policy: str, target: str, rng: np.random.Generator) -> None:
+    """Extrema of many taps: more than two windows' worth, strides, edges, both layouts."""
+    x = (rng.random((2, 60, 37)) * 200).astype(dtype)
+    if np.issubdtype(dtype, np.floating):
+        x[rng.random(x.shape) < 0.02] = np.nan
+        x[rng.random(x.shape) < 0.1] = -0.0
+    for k, s, p in ((9, 1, 4), (11, 2, 0), (8, 1, 7), (13, 3, 5)):
+        for op in ("max", "min"):
+            want = oracle.pool(x, k, op, (1, 2), s, p, nan_policy=policy)
+            got = poolcore.pool(x, k, op, axes=(1, 2), stride=s, padding=p, nan_policy=policy)
+            assert_same(got, want)
+            last = np.ascontiguousarray(np.moveaxis(x, 0, -1))
+            got = poolcore.pool(last, k, op, axes=(0, 1), stride=s, padding=p, nan_policy=policy)
+            assert_same(np.moveaxis(got, -1, 0), want)

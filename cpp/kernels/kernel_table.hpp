@@ -72,6 +72,21 @@ struct WindowArgs {
     double divisor;  // float sums: the results are means; 0 for none
 };
 
+// running: dst[w][x] = T over taps w*stride + j, j < taps, of src[t][x]; tap t lies
+// (t - first)*tap_stride bytes after src, and outside [first, last) it is the identity. Windows are
+// dst_stride bytes apart, x < n side by side. `scratch` holds `taps` vectors, kRunningVectors times
+// as many when `wide`. dst overlaps no source.
+struct RunningArgs {
+    const std::byte* src;
+    std::byte* dst;
+    std::byte* scratch;
+    std::int64_t n, windows, taps, stride, first, last;
+    std::int64_t tap_stride, dst_stride;
+    bool wide;
+};
+inline constexpr int kRunningVectors = 4;
+inline constexpr std::int64_t kLargestVector = 64;  // bytes, of all targets
+
 // planes: dst[p] = T over all elements of src[p][r][x], r < rows, x < n <= 8, p < planes: rows
 // first, or, for maxima and minima of floats, lanes first, and then rows <= 8. Strides are
 // positive; what lies between elements may be read. dst is contiguous and overlaps no source.
@@ -213,6 +228,7 @@ struct FinishArgs {
 using RowsKernel = void (*)(const RowsArgs&);
 using SlideKernel = void (*)(const SlideArgs&);
 using WindowKernel = void (*)(const WindowArgs&);
+using RunningKernel = void (*)(const RunningArgs&);
 using PlanesKernel = void (*)(const PlanesArgs&);
 using ArgWindowKernel = void (*)(const ArgWindowArgs&);
 using NarrowKernel = void (*)(const NarrowArgs&);
@@ -225,6 +241,7 @@ struct KernelTable {
     RowsKernel widen[kNumDTypes][kNumWorks];  // sums of taps that are of another type
     SlideKernel slide[kNumCombines][kNumWorks];
     WindowKernel window[kNumCombines][kNumWorks];  // null for kArgMax and 64-bit integers
+    RunningKernel running[kNumCombines][kNumWorks];  // null for kSum and kArgMax
     PlanesKernel planes[kNumCombines][kNumWorks];  // null for kArgMax
     ArgWindowKernel arg_window[kNumArgKinds];
     NarrowKernel narrow[kNumNarrows][kNumDTypes];  // null where a type is wide enough

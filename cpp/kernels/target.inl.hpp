@@ -9,6 +9,7 @@
 #include "kernels/narrow.inl.hpp"
 #include "kernels/pack.inl.hpp"
 #include "kernels/planes.inl.hpp"
+#include "kernels/running.inl.hpp"
 #include "kernels/rows.inl.hpp"
 #include "kernels/slide.inl.hpp"
 #include "kernels/window.inl.hpp"
@@ -64,8 +65,10 @@ constexpr void add_order(KernelTable& t) {
     t.slide[at(Combine::kMax)][w] = slide<MaxOp<T>>;
     if constexpr (kHasWindow<T>) t.window[at(Combine::kMax)][w] = window<MaxOp<T>>;
     t.planes[at(Combine::kMax)][w] = planes<MaxOp<T>>;
+    t.running[at(Combine::kMax)][w] = running<MaxOp<T>>;
     if constexpr (kHasWindow<T>) t.window[at(Combine::kMin)][w] = window<MinOp<T>>;
     t.planes[at(Combine::kMin)][w] = planes<MinOp<T>>;
+    t.running[at(Combine::kMin)][w] = running<MinOp<T>>;
     t.slide[at(Combine::kMin)][w] = slide<MinOp<T>>;
 }
 
@@ -78,8 +81,10 @@ constexpr void add_omit(KernelTable& t) {
     t.slide[at(Combine::kMinOmit)][w] = slide<OmitOp<T, false>>;
     t.window[at(Combine::kMaxOmit)][w] = window<OmitOp<T, true>>;
     t.planes[at(Combine::kMaxOmit)][w] = planes<OmitOp<T, true>>;
+    t.running[at(Combine::kMaxOmit)][w] = running<OmitOp<T, true>>;
     t.window[at(Combine::kMinOmit)][w] = window<OmitOp<T, false>>;
     t.planes[at(Combine::kMinOmit)][w] = planes<OmitOp<T, false>>;
+    t.running[at(Combine::kMinOmit)][w] = running<OmitOp<T, false>>;
 }
 
 template <class T>

@@ -222,6 +222,7 @@ void find_whole_planes(Schedule& s) {
     const AxisGeometry& w = s.axis[kW].geometry;
     const bool lanes_first = s.combine != Combine::kSum && is_float(s.plan->in_dtype);
     s.whole_planes = s.n_stages == 2 && s.order[0] != kA && s.order[1] != kA && s.inner.n == 1 &&
+                     s.axis[kA].geometry.out == 1 &&
                      !s.with_index() && is_whole(b) && is_whole(w) && w.in <= kMaxPlaneSide &&
                      s.axis[kB].in_stride > 0 && s.axis[kW].in_stride > 0 &&
                      (!lanes_first || b.in <= kMaxPlaneSide) &&

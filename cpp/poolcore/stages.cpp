@@ -103,6 +103,44 @@ Field columns_of(const Field& f, std::int64_t first, std::int64_t n) {
     return part;
 }
 
+RunningKernel running_kernel(const StageContext& c) {
+    return c.kernels->running[static_cast<int>(c.combine)][static_cast<int>(c.work)];
+}
+
+// Orders of long windows, by running extrema.
+void pool_across_running(const StageContext& c, const AxisGeometry& g, int axis,
+                         const Field& from, const Field& to) {
+    const std::int64_t mark = c.scratch->mark();
+    RunningArgs a;
+    a.taps = g.kernel;
+    a.wide = running_scratch(g, true) <= kRunningBytes;
+    a.scratch = c.scratch->take(running_scratch(g, a.wide));
+    a.windows = to.extent[axis];
+    a.stride = g.stride;
+    a.tap_stride = from.stride[axis];
+    a.dst_stride = to.stride[axis];
+    const std::int64_t start = g.start(to.origin[axis]);
+    const std::int64_t span = (a.windows - 1) * g.stride + g.kernel;
+    a.first = std::clamp<std::int64_t>(-start, 0, span);
+    a.last = std::clamp<std::int64_t>(g.in - start, a.first, span);
+    const std::int64_t source = (start + a.first - from.origin[axis]) * a.tap_stride;
+    LoopNest nest(to.inner, c.element());
+    for (int x = kW; x >= kA; --x)
+        if (x != axis) nest.add({to.extent[x], from.stride[x], to.stride[x]});
+    nest.add({to.planes, from.plane_stride, to.plane_stride});
+    a.n = nest.run();
+    const Loop inner = nest.loop(0), outer = nest.loop(1);
+    nest.outer([&](std::int64_t from_offset, std::int64_t to_offset) {
+        for (std::int64_t i = 0; i < outer.n; ++i)
+            for (std::int64_t j = 0; j < inner.n; ++j) {
+                a.src = from.values + source + from_offset + i * outer.from + j * inner.from;
+                a.dst = to.values + to_offset + i * outer.to + j * inner.to;
+                running_kernel(c)(a);
+            }
+    });
+    c.scratch->release(mark);
+}
+
 // In parts whose pieces stay in the nearest cache: planes, and columns of one plane.
 void pool_across_doubling(const StageContext& c, const AxisGeometry& g, int axis,
                           const Field& from, const Field& to) {
@@ -178,6 +216,17 @@ void window_rows(const StageContext& c, const AxisGeometry& b, const AxisGeometr
 
 }  // namespace
 
+bool uses_running(Combine combine, const AxisGeometry& g, std::int64_t windows) {
+    const bool order = combine != Combine::kSum && combine != Combine::kArgMax;
+    return order && uses_doubling(g) && g.dilation == 1 &&
+           times(windows, g.stride) >= times(2, g.kernel) &&
+           running_scratch(g, false) <= kRunningBytes;
+}
+
+std::int64_t running_scratch(const AxisGeometry& g, bool wide) {
+    return times(g.kernel, kLargestVector * (wide ? kRunningVectors : 1));
+}
+
 bool pools_together(const Schedule& s, const AxisGeometry& b, const AxisGeometry& w) {
     const bool has_kernel = s.combine != Combine::kArgMax && s.work != Work::kI64 &&
                             s.work != Work::kU64;
@@ -226,6 +275,8 @@ void pool_axis(const StageContext& c, const AxisGeometry& g, int axis, const Fie
                const Field& to) {
     if (axis == kW && to.inner == 1) {
         pool_along(c, g, from, to);
+    } else if (uses_running(c.combine, g, to.extent[axis])) {
+        pool_across_running(c, g, axis, from, to);
     } else if (uses_doubling(g) && to.extent[axis] > 1) {
         pool_across_doubling(c, g, axis, from, to);
     } else {

@@ -49,6 +49,12 @@ inline constexpr std::int64_t kNarrowest = 64;
 Field make_field(const StageContext& c, std::int64_t planes, const Range ranges[kNumPhysical],
                  std::int64_t inner);
 
+// Whether so many long windows across the lanes are pooled by running extrema (few are not worth
+// it), and what that takes of the scratch; no more than so many bytes.
+bool uses_running(Combine combine, const AxisGeometry& g, std::int64_t windows);
+std::int64_t running_scratch(const AxisGeometry& g, bool wide);
+inline constexpr std::int64_t kRunningBytes = 128 * 1024;
+
 // Pools one axis of `from` into the windows that `to` covers along it (to.origin, to.extent).
 // All other axes of the two agree. Along kW with inner = 1, `from` holds every position of those
 // windows, the padding included; along any other axis taps outside [0, in) are left out.

@@ -66,6 +66,8 @@ std::int64_t box_scratch(const Schedule& s, const BoxShape& box) {
         if (uses_doubling(g) && box.out[x] > 1 && (g.stride == 1 || !lanes_pooled(s, x))) {
             extent[x] = reach(g, box.out[x]);
             temporary = std::max(temporary, doubling_scratch(s, box, x, extent, bytes()));
+            if (!lanes_pooled(s, x) && uses_running(s.combine, g, box.out[x]))
+                temporary = std::max(temporary, kRunningBytes + 4 * kScratchSlack);
         } else if (lanes_pooled(s, x)) {
             temporary = std::max(temporary, times(3, bytes()));
         }
