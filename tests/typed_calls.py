@@ -38,5 +38,8 @@ poolcore.avg_pool2d(x, 3, 2, 1, False, False, None, 1)
 poolcore.sum_pool2d(pixels, 2, layout="NHWC", dtype="uint32")
 anything: npt.NDArray[Any] = poolcore.pool(x, (2, 2), "avg", axes=(2, 3), divisor_override=3)
 poolcore.pool2d([[0.0, 1.0], [2.0, 3.0]], 2, mode="sum")
+poolcore.mode_pool2d(pixels, 2, layout="NHWC")
+poolcore.median_pool2d(x, 3, 1, 1, nan_policy="omit", out=np.empty_like(x))
+poolcore.median_pool2d(pixels, 2, layout="NHWC", dtype=np.uint8, rounding="floor")
 with poolcore.num_threads(2):
     poolcore.set_num_threads(poolcore.get_num_threads())
