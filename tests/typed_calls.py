@@ -41,5 +41,8 @@ poolcore.pool2d([[0.0, 1.0], [2.0, 3.0]], 2, mode="sum")
 poolcore.mode_pool2d(pixels, 2, layout="NHWC")
 poolcore.median_pool2d(x, 3, 1, 1, nan_policy="omit", out=np.empty_like(x))
 poolcore.median_pool2d(pixels, 2, layout="NHWC", dtype=np.uint8, rounding="floor")
+scales: list[npt.NDArray[Any]] = poolcore.pyramid(pixels, 2, axes=(0, 1), nodata=0)
+poolcore.pyramid(pixels, 1, (2, 2, 1), "mode", (0, 1, 2))
+poolcore.pyramid(x, np.int64(2), op="sum", dtype=np.float64, nodata=float("nan"), threads=2)
 with poolcore.num_threads(2):
     poolcore.set_num_threads(poolcore.get_num_threads())

@@ -12,6 +12,7 @@ from poolcore._extremum import (
     min_pool3d,
 )
 from poolcore._general import pool, pool2d
+from poolcore._pyramid import pyramid
 from poolcore._select import median_pool2d, median_pool3d, mode_pool2d, mode_pool3d
 from poolcore._sum import sum_pool1d, sum_pool2d, sum_pool3d
 
@@ -34,6 +35,7 @@ __all__ = [
     "num_threads",
     "pool",
     "pool2d",
+    "pyramid",
     "set_num_threads",
     "show_config",
     "sum_pool1d",
