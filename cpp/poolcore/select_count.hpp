@@ -217,6 +217,44 @@ bool gather_keys(const Coder<K, kFloat>& coder, const TapGrid& grid, K* keys, st
     return !nan || coder.omits_nan;
 }
 
+// Counts of few different keys, in slots by their hash. Labels mostly are few, and a look costs far
+// less than a key's share of a sort.
+template <class K>
+class Tally {
+   public:
+    // False when there are too many different keys.
+    bool add(const K* keys, std::int64_t n) {
+        for (std::int64_t i = 0; i < n; ++i) {
+            std::size_t s = slot(keys[i]);
+            while (times_[s] != 0 && key_[s] != keys[i]) s = (s + 1) % kSlots;
+            if (times_[s] == 0 && ++used_ > kSlots / 2) return false;
+            key_[s] = keys[i];
+            ++times_[s];
+        }
+        return true;
+    }
+
+    K commonest() const {
+        std::size_t best = 0;
+        for (std::size_t s = 1; s < kSlots; ++s) {
+            const bool equal = times_[s] == times_[best];
+            if (times_[s] > times_[best] || (equal && times_[s] != 0 && key_[s] < key_[best]))
+                best = s;
+        }
+        return key_[best];
+    }
+
+   private:
+    static constexpr std::size_t kSlots = 64;
+    static std::size_t slot(K key) {
+        return static_cast<std::size_t>(static_cast<std::uint64_t>(key) * 0x9e3779b97f4a7c15 >> 58);
+    }
+
+    K key_[kSlots] = {};
+    std::int32_t times_[kSlots] = {};
+    std::size_t used_ = 0;
+};
+
 template <class K, bool kFloat>
 Chosen<K> window_mode(const Coder<K, kFloat>& coder, const TapGrid& grid,
                       const WindowScratch<K>& scratch) {
@@ -227,6 +265,11 @@ Chosen<K> window_mode(const Coder<K, kFloat>& coder, const TapGrid& grid,
     if (n > 0 && std::all_of(scratch.keys, scratch.keys + n,
                              [&](K key) { return key == scratch.keys[0]; }))
         return {scratch.keys[0], scratch.keys[0], false};
+    Tally<K> tally;
+    if (n > kSortTaps && tally.add(scratch.keys, n)) {
+        const K most = tally.commonest();
+        return {most, most, false};
+    }
     counter.offer_sorted(n);
     return counter.best();
 }
