@@ -128,6 +128,18 @@ def test_medians_are_numpys(rng: np.random.Generator) -> None:
     assert np.signbit(poolcore.median_pool2d(-np.zeros((1, 2, 2)), 2)).sum() == 0
 
 
+def test_medians_are_those_of_scipy(rng: np.random.Generator) -> None:
+    """A second opinion, away from the edges, where SciPy pads otherwise."""
+    ndimage = pytest.importorskip("scipy.ndimage", reason="SciPy is not installed")
+    for dtype in (np.uint8, np.int32, np.float32, np.float64):
+        x = (rng.random((40, 50)) * 200).astype(dtype)
+        for size in (3, 5, 9):
+            want = ndimage.median_filter(x, size)
+            edge = size // 2
+            got = poolcore.median_pool2d(x[None], size, 1, dtype=dtype)[0]
+            assert_same(got, want[edge:-edge, edge:-edge])
+
+
 @pytest.mark.parametrize("maker", layouts.LAYOUTS, ids=layouts.name)
 def test_layouts(maker: layouts.Maker, rng: np.random.Generator) -> None:
     for dtype in (np.dtype(t) for t in ("u1", "i2", "u4", "f4", "f8")):

@@ -85,7 +85,7 @@ def pyramid(
     Memory beyond x and the levels stays within some megabytes: x is read in bands of rows. All
     levels of means together take two to four times as long as the first alone. "mode", and means of
     64-bit integers, read x once for each level. With `nodata`, windows that hold some are mended
-    one by one.
+    one by one; sums and means of 64-bit integers are then made of Python's integers, slowly.
 
     Examples
     --------
