@@ -89,7 +89,7 @@ def test_pool_image(tmp_path: Path) -> None:
         ("pool", "missing.npy", "out.npy", "--kernel", "2"),
         ("pool", "{x}", "{out}", "--kernel", "0"),
         ("pool", "{x}", "{out}", "--kernel", "two"),
-        ("pool", "{x}", "{out}", "--kernel", "2", "--op", "median"),
+        ("pool", "{x}", "{out}", "--kernel", "2", "--op", "middle"),
         ("pool", "{x}", "{out}", "--kernel", "2", "--padding", "5"),
         ("pool", "{text}", "{out}", "--kernel", "2"),
         ("nonsense",),

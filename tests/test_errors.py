@@ -199,7 +199,7 @@ def test_ranks(function: str) -> None:
     first = next(iter(inspect.signature(FUNCTIONS[function]).parameters))
     allowed = {"pool": range(2, 9), "pool2d": range(2, 5)}.get(function, range(nd + 1, nd + 3))
     for rank in range(9):
-        x = np.ones((2,) * rank)
+        x = np.ones((2,) * rank, np.int32)
         if function == "pool" and rank == 1:
             assert call(function, **{first: x}).shape == (1,)
         elif rank in allowed:
@@ -230,7 +230,7 @@ def test_a_pooled_axis_of_length_0(function: str) -> None:
     nd = dims(function)
     first = next(iter(inspect.signature(FUNCTIONS[function]).parameters))
     for at in range(nd):
-        x = np.ones([2, 3] + [0 if i == at else 4 for i in range(nd)])
+        x = np.ones([2, 3] + [0 if i == at else 4 for i in range(nd)], np.int32)
         for options in ({}, {"padding": 1}, {"padding": "same"}):
             if function == "pool2d" and options:
                 continue

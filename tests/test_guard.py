@@ -139,6 +139,32 @@ def test_many_random_calls_between_guard_pages(seed: int) -> None:
     assert_runs(guard(seed, 64) + RANDOM.format(count=50_000), timeout=1200)
 
 
+SELECT = """
+import oracle_select
+WINDOWS = (2, 2, 0), (3, 1, 1), (3, 3, 0), (9, 8, 4)
+for dtype in support.DTYPES:
+    for op in ('mode', 'median')[support.oracle.is_float(dtype):]:
+        for width in (3, 9, 17, 64, 65, 133):
+            for at_end in (False, True):
+                x = inputs.place((9, width), dtype, at_end)
+                x[...] = support.random_array(rng, dtype, x.shape, 'special')
+                for view in (x, x.T, x[:, ::-1], x[:, ::2]):
+                    for k, s, p in WINDOWS:
+                        if k > min(view.shape): continue
+                        want = oracle_select.pool(view, k, op, (0, 1), s, p)
+                        out = outputs.place(want.shape, want.dtype, at_end)
+                        poolcore.pool(view, k, op, (0, 1), s, p, out=out)
+                        support.assert_same(out.copy(), want)
+                        checked += 1
+print(checked)
+assert checked > 1000
+"""
+
+
+def test_majorities_and_medians_between_guard_pages() -> None:
+    assert_runs(guard(7) + SELECT, timeout=120)
+
+
 def test_an_input_that_may_only_be_read() -> None:
     """Pages without write permission: no kernel writes to its input, not even the same value."""
     assert_runs(

@@ -19,6 +19,7 @@ struct FunctionInfo {
     const char* x_name;
     const char* kernel_name;
     const char* op_name;
+    bool skips = false;  // the place of divisor_override names a label that has no vote
 };
 
 namespace {
@@ -41,8 +42,14 @@ constexpr FunctionInfo kFunctions[] = {
     nd("sum_pool1d", Op::kSum, 1),
     nd("sum_pool2d", Op::kSum, 2),
     nd("sum_pool3d", Op::kSum, 3),
+    nd("mode_pool2d", Op::kMode, 2),
+    nd("mode_pool3d", Op::kMode, 3),
+    nd("median_pool2d", Op::kMedian, 2),
+    nd("median_pool3d", Op::kMedian, 3),
     {"pool2d", kAnyOp, 2, true, "X", "pool_size", "mode"},
     {"pool", kAnyOp, 0, false, "x", "kernel_size", "op"},
+    {"pyramid", kAnyOp, 0, false, "x", "factor", "op"},
+    {"pyramid without nodata", op_number(Op::kMode), 0, false, "x", "factor", "op", true},
 };
 
 const FunctionInfo& find_function(PyObject* object) {
@@ -200,13 +207,15 @@ void parse_options(PyObject* const* args, const FunctionInfo& info, Request& req
     spec.op = static_cast<Op>(
         info.op != kAnyOp
             ? info.op
-            : parse_choice(args[kArgOp], {f, info.op_name}, {"max", "min", "sum", "avg"}));
+            : parse_choice(args[kArgOp], {f, info.op_name},
+                           {"max", "min", "sum", "avg", "mode", "median"}));
     spec.ceil_mode = parse_bool(args[kArgCeilMode], {f, "ceil_mode"});
     spec.count_include_pad = parse_bool(args[kArgCountIncludePad], {f, "count_include_pad"});
     spec.return_indices = parse_bool(args[kArgReturnIndices], {f, "return_indices"});
     if (args[kArgDivisor] != Py_None) {
-        spec.has_divisor = true;
-        spec.divisor = parse_int(args[kArgDivisor], {f, "divisor_override"});
+        (info.skips ? spec.has_skip : spec.has_divisor) = true;
+        (info.skips ? spec.skip : spec.divisor) =
+            parse_int(args[kArgDivisor], {f, "divisor_override"});
     }
     if (args[kArgDType] != Py_None) {
         ParsedDType parsed = parse_dtype(args[kArgDType], {f, "dtype"});

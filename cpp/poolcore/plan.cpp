@@ -12,18 +12,26 @@ namespace {
     throw PoolError(kind, std::string(spec.function) + ": " + text);
 }
 
-bool is_mean(const PoolSpec& spec) { return spec.op == Op::kAvg; }
+// A median is the mean of two taps.
+bool is_mean(const PoolSpec& spec) { return spec.op == Op::kAvg || spec.op == Op::kMedian; }
 bool is_order(const PoolSpec& spec) { return spec.op == Op::kMax || spec.op == Op::kMin; }
+bool is_mode(const PoolSpec& spec) { return spec.op == Op::kMode; }
 
 DType default_out_dtype(const PoolSpec& spec, DType in) {
-    if (is_order(spec) || is_float(in)) return in;
+    if (is_order(spec) || is_mode(spec) || is_float(in)) return in;
     if (is_mean(spec)) return DType::kFloat64;
     return in == DType::kBool || is_signed(in) ? DType::kInt64 : DType::kUInt64;
 }
 
 DType choose_out_dtype(const PoolSpec& spec, DType in) {
+    if (is_mode(spec) && is_float(in))
+        fail(spec, ErrorKind::kType,
+             std::string("x has dtype ") + name(in) +
+                 ", and a majority is of integer labels; convert them: x.astype('int32'), or "
+                 "use median_pool2d for numbers");
     if (!spec.has_dtype) return default_out_dtype(spec, in);
-    if (is_order(spec)) fail(spec, ErrorKind::kType, "dtype is for sums and averages only");
+    if (is_order(spec) || is_mode(spec))
+        fail(spec, ErrorKind::kType, "dtype is for sums, averages and medians only");
     if (spec.dtype == DType::kBool)
         fail(spec, ErrorKind::kType, "dtype=bool cannot hold the result; use an integer or float");
     if (is_float(in) && !is_float(spec.dtype))
@@ -47,18 +55,24 @@ void check_divisor(const PoolSpec& spec) {
     if (!spec.has_divisor) return;
     const std::string text = "divisor_override=" + std::to_string(spec.divisor);
     if (spec.divisor == 0) fail(spec, ErrorKind::kValue, text + " must not be zero");
-    if (!is_mean(spec)) fail(spec, ErrorKind::kValue, text + " is for averages only");
+    if (spec.op != Op::kAvg) fail(spec, ErrorKind::kValue, text + " is for averages only");
 }
 
-// A window without elements has no mean: NaN, where the result can hold one.
+// A window without elements has no mean or median: NaN, where the result can hold one.
 void check_empty_windows(const PoolSpec& spec, PoolPlan& plan) {
     for (int i = 0; i < spec.n_axes; ++i) {
         if (!has_empty_window(plan.geometry[i])) continue;
         plan.empty_windows = true;
+        if (is_mode(spec))
+            fail(spec, ErrorKind::kValue,
+                 "a window along axis " + std::to_string(spec.axes[i]) +
+                     " covers no element of x, so it has no majority; use less padding");
+        const std::string what = spec.op == Op::kAvg ? "mean" : "median";
         if (is_mean(spec) && !is_float(plan.out_dtype))
             fail(spec, ErrorKind::kValue,
                  "a window along axis " + std::to_string(spec.axes[i]) +
-                     " covers no element of x, so its mean does not exist in dtype=" +
+                     " covers no element of x, so its " + what +
+                     " does not exist in dtype=" +
                      name(plan.out_dtype) + "; use a float dtype or less padding");
     }
 }

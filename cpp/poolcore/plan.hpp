@@ -26,6 +26,8 @@ struct PoolSpec {
     bool count_include_pad = true;
     bool has_divisor = false;
     std::int64_t divisor = 0;
+    bool has_skip = false;  // kMode: a label, by its bits, that has no vote
+    std::int64_t skip = 0;
     bool return_indices = false;
     bool has_dtype = false;
     DType dtype = DType::kFloat64;

@@ -6,6 +6,7 @@
 #include "poolcore/box.hpp"
 #include "poolcore/dispatch.hpp"
 #include "poolcore/nan_scan.hpp"
+#include "poolcore/select.hpp"
 #include "poolcore/threads.hpp"
 
 namespace poolcore {
@@ -92,6 +93,8 @@ RunStatus run(const PoolPlan& plan, const StridedView& in, const MutableView& ou
     if (plan.spec.nan_policy == NanPolicy::kRaise && is_float(plan.in_dtype))
         if (!refuse_nan(plan, in, parallel)) return RunStatus::kCancelled;
     if (plan.out_elements == 0) return RunStatus::kDone;
+    if (is_select(plan.spec.op))
+        return run_select(plan, in, out, parallel) ? RunStatus::kDone : RunStatus::kCancelled;
     const Schedule schedule = make_schedule(plan, in, out, indices, threads);
     // Leaving NaN out takes a second pass, which a box without NaN can do without.
     PoolPlan propagating = plan;
@@ -112,6 +115,7 @@ RunStatus run(const PoolPlan& plan, const StridedView& in, const MutableView& ou
 
 std::string describe(const PoolPlan& plan, const StridedView& in, const MutableView& out,
                      int threads) {
+    if (is_select(plan.spec.op)) return describe_select(plan, in, out);
     const Schedule s = make_schedule(plan, in, out, nullptr, std::max(threads, 1));
     constexpr const char* works[] = {"int8",   "uint8", "int16",  "uint16",  "int32",
                                      "uint32", "int64", "uint64", "float32", "float64"};

@@ -1,4 +1,4 @@
-"""Pooling for NumPy arrays: maximum, minimum, average and sum in one, two and three dimensions."""
+"""Pooling for NumPy arrays: maximum, minimum, average, sum, median and majority of windows."""
 
 from poolcore._average import avg_pool1d, avg_pool2d, avg_pool3d
 from poolcore._config import get_num_threads, num_threads, set_num_threads, show_config
@@ -12,6 +12,8 @@ from poolcore._extremum import (
     min_pool3d,
 )
 from poolcore._general import pool, pool2d
+from poolcore._pyramid import pyramid
+from poolcore._select import median_pool2d, median_pool3d, mode_pool2d, mode_pool3d
 from poolcore._sum import sum_pool1d, sum_pool2d, sum_pool3d
 
 __all__ = [
@@ -23,12 +25,17 @@ __all__ = [
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
+    "median_pool2d",
+    "median_pool3d",
     "min_pool1d",
     "min_pool2d",
     "min_pool3d",
+    "mode_pool2d",
+    "mode_pool3d",
     "num_threads",
     "pool",
     "pool2d",
+    "pyramid",
     "set_num_threads",
     "show_config",
     "sum_pool1d",

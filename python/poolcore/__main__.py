@@ -107,7 +107,7 @@ def pool_file(a: argparse.Namespace) -> None:
     """Pool a .npy file or an image into another file."""
     x, image = read(a.input)
     options: dict[str, Any] = {"ceil_mode": a.ceil, "nan_policy": a.nan_policy}
-    if image and a.op in ("avg", "sum"):
+    if image and a.op in ("avg", "sum", "median"):
         options["dtype"] = x.dtype
     axes = (0, 1) if image else None
     padding = a.padding if not a.padding.isdigit() else int(a.padding)
@@ -125,7 +125,8 @@ def parser() -> argparse.ArgumentParser:
     p = commands.add_parser("pool", help="pool a .npy file or an image")
     p.add_argument("input")
     p.add_argument("output")
-    p.add_argument("--op", choices=["max", "min", "avg", "sum"], default="max")
+    p.add_argument("--op", choices=["max", "min", "avg", "sum", "mode", "median"],
+                   default="max")  # fmt: skip
     p.add_argument("--kernel", type=int, nargs="+", required=True, help="one, or one per axis")
     p.add_argument("--stride", type=int, nargs="+")
     p.add_argument("--padding", default="0", help="a number, valid, same or same_lower")

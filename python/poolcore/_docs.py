@@ -75,6 +75,33 @@ threads : int, optional
     Threads for this call, at least 1. By default what `set_num_threads` says.""",
 }
 
+# Where an operation's own words are needed.
+_OWN_PARAMETERS = {
+    "mode": {
+        "x": """
+x : array_like of bool or integers, shape ({shape}) or, without N, ({unbatched})
+    Labels of 8 to 64 bits, signed or unsigned, in native byte order, of any strides; never
+    copied. Float arrays are refused: convert them to integers first.""",
+        "padding": """
+padding : int, {n} int(s), {n} pair(s) (low, high), "valid", "same" or "same_lower"
+    Places added before and after each axis, fewer than the effective kernel. They have no vote.
+    "same" gives ``ceil(size / stride)`` windows and puts an odd place after the axis,
+    "same_lower" before it; "valid" means 0.""",
+    },
+    "median": {
+        "padding": """
+padding : int, {n} int(s), {n} pair(s) (low, high), "valid", "same" or "same_lower"
+    Places added before and after each axis, fewer than the effective kernel. They are left out:
+    a window at the edge has the median of what it covers. "same" gives
+    ``ceil(size / stride)`` windows and puts an odd place after the axis, "same_lower" before it;
+    "valid" means 0.""",
+        "rounding": """
+rounding : "half_even", "half_up", "floor" or "trunc"
+    How the exact median is rounded when `dtype` is an integer type; it then saturates at the
+    limits of that type. "floor" takes the lower one of two neighbouring middle values.""",
+    },
+}
+
 _DTYPES = {
     "avg": """\
 An integer or float type for the result; for float x a float type. By default that of x if it
@@ -83,6 +110,9 @@ An integer or float type for the result; for float x a float type. By default th
 An integer or float type for the result; for float x a float type. By default that of x if it
     is a float type, otherwise int64, or uint64 if x is unsigned. Integer sums wrap around as
     those of ``np.sum``.""",
+    "median": """\
+An integer or float type for the result; for float x a float type. By default that of x if it
+    is a float type, otherwise float64, as ``np.median``.""",
 }
 
 _RETURNS = """
@@ -123,7 +153,19 @@ _NUMERICS = {
 Taps are added in one fixed order (docs/numerics.md), so results are the same bits whatever the
 layout, thread count and instruction set. float16 and bfloat16 are added in float32, large
 windows in float64, integers exactly.""",
+    "mode": """\
+The majority is exact for windows of any size and any labels. A window that overlaps its
+neighbour is counted anew; windows of more than some thousand taps are read several times
+(docs/numerics.md). A majority of the majorities of parts is not that of the whole: pool with
+one large window instead of twice with small ones.""",
+    "median": """\
+Every window is sorted or counted by itself, so time grows with the number of taps. The mean of
+the two middle values of an even number of taps is exact before it is rounded, and no median is
+-0.0.""",
 }
+
+
+_NUMERICS_OF = {"max": "order", "min": "order", "avg": "sum"}
 
 
 def _values(op: str, n: int) -> dict[str, str]:
@@ -146,8 +188,10 @@ def _values(op: str, n: int) -> dict[str, str]:
             "min": "The smallest value of each window, in the dtype of x",
             "avg": "The mean of each window",
             "sum": "The sum of each window",
+            "mode": "The commonest label of each window, in the dtype of x",
+            "median": "The median of each window",
         }[op],
-        "numerics": _NUMERICS["order" if op in ("max", "min") else "sum"],
+        "numerics": _NUMERICS[_NUMERICS_OF.get(op, op)],
     }
 
 
@@ -159,7 +203,8 @@ def complete(function: _Function, op: str, n: int) -> _Function:
     head, found, examples = inspect.cleandoc(function.__doc__).partition("Examples\n--------\n")
     sections = [head.rstrip(), "\nParameters\n----------"]
     for name in inspect.signature(function).parameters:
-        sections.append(_PARAMETERS[name].strip("\n").format_map(words))
+        fragment = _OWN_PARAMETERS.get(op, {}).get(name, _PARAMETERS[name])
+        sections.append(fragment.strip("\n").format_map(words))
     sections += ["\nReturns\n-------", _RETURNS.strip("\n").format_map(words)]
     if "return_indices" in inspect.signature(function).parameters:
         sections.append(_INDICES.strip("\n").format_map(words))

@@ -44,7 +44,7 @@ def pool2d(
         Any of the element types of `max_pool2d`; never copied.
     pool_size : int or 2 ints
         Rows and columns of a window, in elements.
-    mode : "max", "avg", "min" or "sum"
+    mode : "max", "avg", "min", "sum", "mode" or "median"
         What to compute of each window.
     layout : "NCHW" or "NHWC"
         Order of the axes of X, less those it lacks.
@@ -60,7 +60,7 @@ def pool2d(
     -------
     ndarray, shape (..., H - pool_size[0] + 1, W - pool_size[1] + 1)
         "max" and "min" keep the dtype of X; "avg" and "sum" have those of `avg_pool2d` and
-        `sum_pool2d`.
+        `sum_pool2d`, "mode" and "median" those of `mode_pool2d` and `median_pool2d`.
 
     Raises
     ------
@@ -181,7 +181,7 @@ def pool(
         any strides; it is never copied.
     kernel_size : int or one int an axis
         Elements of x in a window.
-    op : "max", "min", "avg" or "sum"
+    op : "max", "min", "avg", "sum", "mode" or "median"
         What to compute of each window.
     axes : int or 1 to 3 ints, optional
         The axes to pool, each once, in any order; negative ones count from the end. All other
@@ -202,9 +202,10 @@ def pool(
     return_indices : bool
         "max" and "min" only: also return where each value was found.
     dtype : dtype, optional
-        "avg" and "sum" only: type of the result, as for `avg_pool2d` and `sum_pool2d`.
+        "avg", "sum" and "median" only: type of the result, as for `avg_pool2d`, `sum_pool2d` and
+        `median_pool2d`.
     rounding : "half_even", "half_up", "floor" or "trunc"
-        "avg" with an integer `dtype` only: how the exact mean is rounded.
+        "avg" and "median" with an integer `dtype` only: how the exact value is rounded.
     layout : "NCW", "NWC", "NCHW", "NHWC", "NCDHW" or "NDHWC", optional
         Names the pooled axes instead of `axes`: all but N and C. Unbatched x leaves out N.
     nan_policy : "propagate", "omit" or "raise"

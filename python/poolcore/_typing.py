@@ -19,7 +19,7 @@ PerAxis: TypeAlias = SupportsIndex | Sequence[SupportsIndex] | npt.NDArray[np.in
 Padding: TypeAlias = (
     PerAxis | Sequence[tuple[SupportsIndex, SupportsIndex]] | Literal["valid", "same", "same_lower"]
 )
-Op: TypeAlias = Literal["max", "min", "sum", "avg"]
+Op: TypeAlias = Literal["max", "min", "sum", "avg", "mode", "median"]
 Rounding: TypeAlias = Literal["half_even", "half_up", "floor", "trunc"]
 NanPolicy: TypeAlias = Literal["propagate", "omit", "raise"]
 Layout1d: TypeAlias = Literal["NCW", "NWC"]
