@@ -210,3 +210,19 @@ def test_long_windows_run(dtype: type, policy: str, target: str, rng: np.random.
             last = np.ascontiguousarray(np.moveaxis(x, 0, -1))
             got = poolcore.pool(last, k, op, axes=(0, 1), stride=s, padding=p, nan_policy=policy)
             assert_same(np.moveaxis(got, -1, 0), want)
+
+
+@pytest.mark.parametrize("op", ["max", "min", "sum"])
+@pytest.mark.parametrize("long", [0, 1, 2])
+def test_long_windows_beside_windows_without_taps(
+    op: str, long: int, target: str, rng: np.random.Generator
+) -> None:
+    """Dilated windows that hold padding alone, along one axis, leave nothing to pool along others."""
+    for empty in {0, 1, 2} - {long}:
+        shape, kernel, dilation, padding = [2, 4, 4, 4], [1, 1, 1], [1, 1, 1], [0, 0, 0]
+        shape[1 + long], kernel[long], padding[long] = 40, 9, 4
+        shape[1 + empty], kernel[empty], dilation[empty], padding[empty] = 1, 2, 3, 2
+        for dtype in (np.float32, np.uint8, np.float16):
+            x = (rng.random(shape) * 50).astype(dtype)
+            options = (kernel, op, (1, 2, 3), 1, padding, dilation)
+            assert_same(poolcore.pool(x, *options), oracle.pool(x, *options))

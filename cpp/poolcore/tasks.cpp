@@ -150,7 +150,8 @@ std::int64_t outputs_per_task(const Schedule& s, int threads) {
     constexpr std::int64_t kLarge = 256 * 1024;
     std::int64_t inputs = 1;
     for (int i = 0; i < s.plan->rank; ++i) inputs = times(inputs, s.plan->in_shape[i]);
-    const std::int64_t outputs = s.plan->out_elements;
+    // At least one: an empty result is described too.
+    const std::int64_t outputs = std::max<std::int64_t>(1, s.plan->out_elements);
     const std::int64_t share = outputs / (4 * static_cast<std::int64_t>(threads));
     const std::int64_t each = std::max<std::int64_t>(1, inputs / outputs);
     const std::int64_t least = std::max<std::int64_t>(1, kSmall / each);
