@@ -54,6 +54,9 @@ void merge_lines(const StageContext& c, Lanes& l) {
         if (line.n == 1) continue;
         const std::int64_t pitch = line.from / c.element();
         if (pitch < 1 || line.from % c.element() || line.to != l.windows * c.element()) return;
+        // What lies between lines far apart, as in a crop, is neither scratch's nor worth pooling.
+        constexpr std::int64_t kNear = 8;
+        if (l.windows == 1 && pitch > l.kernel + kNear) return;
         if (l.windows != 1 && l.stride * l.windows != pitch) return;
         if (l.windows == 1) l.stride = pitch;
         l.windows *= line.n;
