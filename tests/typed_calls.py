@@ -38,5 +38,15 @@ poolcore.avg_pool2d(x, 3, 2, 1, False, False, None, 1)
 poolcore.sum_pool2d(pixels, 2, layout="NHWC", dtype="uint32")
 anything: npt.NDArray[Any] = poolcore.pool(x, (2, 2), "avg", axes=(2, 3), divisor_override=3)
 poolcore.pool2d([[0.0, 1.0], [2.0, 3.0]], 2, mode="sum")
+assert_type(poolcore.adaptive_max_pool2d(x, (None, 3)), npt.NDArray[np.float32])
+assert_type(
+    poolcore.adaptive_min_pool2d(x, 3, True),
+    npt.NDArray[Any] | tuple[npt.NDArray[Any], npt.NDArray[np.int64]],
+)
+values, indices = poolcore.adaptive_max_pool1d(x[0], 3, return_indices=True)
+poolcore.adaptive_avg_pool2d(pixels, 3, layout="NHWC", dtype=np.uint8)
+assert_type(poolcore.global_max_pool(x, keepdims=False), npt.NDArray[np.float32])
+values, indices = poolcore.global_min_pool(x, return_indices=True, axes=(2, 3))
+poolcore.global_avg_pool(pixels, layout="NHWC", rounding="trunc", dtype="uint8")
 with poolcore.num_threads(2):
     poolcore.set_num_threads(poolcore.get_num_threads())

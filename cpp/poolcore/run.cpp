@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <string>
 
+#include "poolcore/adaptive.hpp"
 #include "poolcore/box.hpp"
 #include "poolcore/dispatch.hpp"
+#include "poolcore/each_window.hpp"
 #include "poolcore/nan_scan.hpp"
 #include "poolcore/threads.hpp"
 
@@ -14,6 +16,7 @@ namespace {
 struct Job {
     const Schedule& schedule;
     const KernelTable& kernels;
+    void (*run)(const Schedule&, const KernelTable&, const Box&, Scratch&);
 };
 
 // Takes the next digit of a task number in the mixed base of the boxes.
@@ -58,7 +61,8 @@ void run_task(void* context, std::int64_t task, int) {
     const Job& job = *static_cast<const Job*>(context);
     scratch.reserve(job.schedule.scratch_bytes);
     try {
-        run_box(job.schedule, job.kernels, box_of_task(job.schedule, task), scratch);
+        const Box box = box_of_task(job.schedule, task);
+        job.run(job.schedule, job.kernels, box, scratch);
     } catch (const Stopped&) {
         return;  // parallel_for knows
     }
@@ -76,6 +80,12 @@ int useful_threads(const PoolPlan& plan, const RunControl& control) {
     return bytes + in < kAloneBytes ? 1 : std::min(wanted, kMaxThreads);
 }
 
+Schedule schedule_of(const PoolPlan& plan, const StridedView& in, const MutableView& out,
+                     const MutableView* indices, int threads) {
+    return plan.adaptive ? make_adaptive_schedule(plan, in, out, indices, threads)
+                         : make_schedule(plan, in, out, indices, threads);
+}
+
 }  // namespace
 
 RunStatus run(const PoolPlan& plan, const StridedView& in, const MutableView& out,
@@ -88,8 +98,13 @@ RunStatus run(const PoolPlan& plan, const StridedView& in, const MutableView& ou
     if (plan.spec.nan_policy == NanPolicy::kRaise && is_float(plan.in_dtype))
         if (!refuse_nan(plan, in, parallel)) return RunStatus::kCancelled;
     if (plan.out_elements == 0) return RunStatus::kDone;
-    const Schedule schedule = make_schedule(plan, in, out, indices, threads);
-    Job job{schedule, kernels()};
+    if (plan.adaptive && !has_small_windows(plan)) {
+        RunControl shared = control;
+        shared.threads = threads;
+        return run_each_window(plan, in, out, indices, shared);
+    }
+    const Schedule schedule = schedule_of(plan, in, out, indices, threads);
+    Job job{schedule, kernels(), plan.adaptive ? run_adaptive_box : run_box};
     parallel.function = run_task;
     parallel.context = &job;
     parallel.n_tasks = schedule.n_tasks;
@@ -98,13 +113,15 @@ RunStatus run(const PoolPlan& plan, const StridedView& in, const MutableView& ou
 
 std::string describe(const PoolPlan& plan, const StridedView& in, const MutableView& out,
                      int threads) {
-    const Schedule s = make_schedule(plan, in, out, nullptr, std::max(threads, 1));
+    if (plan.out_elements == 0) return "path=empty";
+    if (plan.adaptive && !has_small_windows(plan)) return "path=each_window";
+    const Schedule s = schedule_of(plan, in, out, nullptr, std::max(threads, 1));
     constexpr const char* works[] = {"int8",   "uint8", "int16",  "uint16",  "int32",
                                      "uint32", "int64", "uint64", "float32", "float64"};
     constexpr const char* combines[] = {"max",    "min",      "sum",
                                         "argmax", "max_omit", "min_omit"};
     constexpr const char* axes[] = {"A", "B", "W"};
-    std::string text = std::string("path=") + (s.huge ? "huge" : "box") +
+    std::string text = std::string("path=") + (plan.adaptive ? "adaptive" : s.huge ? "huge" : "box") +
                        " combine=" + combines[static_cast<int>(s.combine)] +
                        " work=" + works[static_cast<int>(s.work)] + " stages=";
     for (int i = 0; i < s.n_stages; ++i) {
