@@ -18,7 +18,7 @@ NAMES = {
     *(f"{op}_pool{nd}d" for op in ("max", "min", "avg", "sum") for nd in (1, 2, 3)),
     *(f"adaptive_{op}_pool{nd}d" for op in ("max", "min", "avg") for nd in (1, 2, 3)),
     *(f"global_{op}_pool" for op in ("max", "min", "avg", "sum")),
-    "pool", "pool2d", "set_num_threads", "get_num_threads", "num_threads",
+    "spatial_pyramid_pool", "pool", "pool2d", "set_num_threads", "get_num_threads", "num_threads",
     "show_config",
 }  # fmt: skip
 POSITIONAL = {

@@ -48,5 +48,6 @@ poolcore.adaptive_avg_pool2d(pixels, 3, layout="NHWC", dtype=np.uint8)
 assert_type(poolcore.global_max_pool(x, keepdims=False), npt.NDArray[np.float32])
 values, indices = poolcore.global_min_pool(x, return_indices=True, axes=(2, 3))
 poolcore.global_avg_pool(pixels, layout="NHWC", rounding="trunc", dtype="uint8")
+poolcore.spatial_pyramid_pool(x, [1, 2], "avg", out=np.empty((1, 10), np.float32))
 with poolcore.num_threads(2):
     poolcore.set_num_threads(poolcore.get_num_threads())

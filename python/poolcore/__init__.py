@@ -24,6 +24,7 @@ from poolcore._extremum import (
 )
 from poolcore._general import pool, pool2d
 from poolcore._global import global_avg_pool, global_max_pool, global_min_pool, global_sum_pool
+from poolcore._spatial_pyramid import spatial_pyramid_pool
 from poolcore._sum import sum_pool1d, sum_pool2d, sum_pool3d
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "pool2d",
     "set_num_threads",
     "show_config",
+    "spatial_pyramid_pool",
     "sum_pool1d",
     "sum_pool2d",
     "sum_pool3d",
