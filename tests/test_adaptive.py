@@ -53,6 +53,8 @@ CASES = [
     Case("long_windows_many_planes", (301,), (7,), (2, 11)),
     Case("alexnet", (13, 13), (6, 6), (1, 40)),
     Case("few_planes", (13, 13), (7, 6), (1, 2)),
+    Case("few_planes_long_windows", (40, 150), (3, 7), (1, 2)),
+    Case("few_planes_one_axis", (13, 13), (None, 6), (1, 2)),
     Case("vgg", (14, 14), (7, 7), (1, 9)),
     Case("one_axis_divides", (12, 13), (4, 5)),
     Case("one_axis_keeps", (9, 10), (None, 3)),
@@ -132,7 +134,9 @@ def test_roundings(rounding: str, rng: np.random.Generator) -> None:
 @pytest.mark.parametrize("layout", layouts.LAYOUTS, ids=layouts.name)
 def test_layouts(layout: layouts.Maker, rng: np.random.Generator) -> None:
     for case in (
-        c for c in SHORT if c.name in ("alexnet", "few_planes", "one_axis_grows", "video")
+        c
+        for c in SHORT
+        if c.name in ("alexnet", "few_planes", "few_planes_one_axis", "one_axis_grows", "video")
     ):
         nd = len(case.shape)
         plain = random_array(rng, np.dtype(np.float32), case.lead + case.shape, "special")

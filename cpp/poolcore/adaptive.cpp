@@ -1,6 +1,7 @@
 #include "poolcore/adaptive.hpp"
 
 #include <algorithm>
+#include <bit>
 
 #include "poolcore/finish.hpp"
 #include "poolcore/indices.hpp"
@@ -25,6 +26,17 @@ void add_repeating_stages(Schedule& s) {
 // Windows along the lanes from here on are pooled by halving, shorter ones tap by tap.
 constexpr std::int64_t kLongWindow = 16;
 
+// A few channels side by side do not fill a vector either: each is a plane instead, unless sums
+// begin with rows, which are long.
+void put_channels_apart(Schedule& s) {
+    constexpr std::int64_t kFewChannels = 8;
+    if (s.inner.n == 1 || s.inner.n >= kFewChannels || s.order[0] != kW) return;
+    s.batch[s.n_batch++] = s.inner;
+    s.inner = {1, static_cast<std::int64_t>(item_size(s.plan->in_dtype)),
+               static_cast<std::int64_t>(item_size(s.plan->out_dtype)), 8};
+    s.direct_in = s.direct_out = false;
+}
+
 // Short windows along the contiguous axis do not fill a vector; as many planes do, side by side.
 void put_lanes_over_planes(Schedule& s) {
     constexpr std::int64_t kFewPlanes = 8;
@@ -43,13 +55,21 @@ std::int64_t reach(const AxisGeometry& g, std::int64_t windows) {
     return std::min(g.in, g.start(windows - 1) + 1 + g.kernel);
 }
 
-bool halves_lanes(const Schedule& s, int axis) {
-    return axis == kW && s.inner.n == 1 && s.axis[kW].geometry.kernel >= kLongWindow;
+// Windows along the lines come before those across them, as for maxima, and there are many lines:
+// they are turned, so that lanes lie across them, and turned back.
+bool turns_lines(const Schedule& s) {
+    constexpr std::int64_t kFewLines = 8;
+    return s.inner.n == 1 && s.order[0] == kW && s.axis[kB].geometry.in >= kFewLines;
 }
 
-// Scratch of one pass: the packed field, the result of every stage, and, where windows along the
-// lanes are halved, up to three times the source of that. Windows that overlap so little are never
-// doubled.
+bool halves_lanes(const Schedule& s, int axis) {
+    return axis == kW && s.inner.n == 1 && s.axis[kW].geometry.kernel >= kLongWindow &&
+           !turns_lines(s);
+}
+
+// Scratch of one pass: the packed field, the result of every stage, lines turned and turned back,
+// and, where windows along the lanes are halved, up to three times the source of that. Windows that
+// overlap so little are never doubled.
 std::int64_t pass_scratch(const Schedule& s, const BoxShape& box, std::int64_t size, bool packed) {
     std::int64_t extent[kNumPhysical];
     for (int x = 0; x < kNumPhysical; ++x) extent[x] = reach(s.axis[x].geometry, box.out[x]);
@@ -60,6 +80,7 @@ std::int64_t pass_scratch(const Schedule& s, const BoxShape& box, std::int64_t s
     };
     std::int64_t total = packed ? bytes() : 0;
     std::int64_t temporary = 0;
+    if (turns_lines(s)) total = std::min(kMany, 3 * total);
     for (int i = 0; i < s.n_stages; ++i) {
         if (halves_lanes(s, s.order[i])) temporary = times(3, bytes());
         extent[s.order[i]] = box.out[s.order[i]];
@@ -178,6 +199,56 @@ void pool_stage(const StageContext& c, const AxisGeometry& g, int axis, const Fi
     }
 }
 
+// One turn of the lines of a plane, values or indices: rows become columns.
+struct Turn {
+    const std::byte* from;
+    std::byte* to;
+    std::int64_t rows, columns;  // of `to`
+};
+
+void turn(const StageContext& c, const Turn& t) {
+    // Copied as integers, whatever they are.
+    constexpr DType types[] = {DType::kInt8, DType::kInt16, DType::kInt32, DType::kInt64};
+    constexpr Work works[] = {Work::kI8, Work::kI16, Work::kI32, Work::kI64};
+    const int width = std::countr_zero(static_cast<std::uint64_t>(c.element()));
+    PackArgs a{};
+    a.src = t.from;
+    a.dst = t.to;
+    a.n0 = 1;
+    a.n1 = t.rows;
+    a.n = t.columns;
+    a.src_stride1 = c.element();
+    a.src_stride = t.rows * c.element();
+    a.dst_stride1 = t.columns * c.element();
+    c.kernels->pack[static_cast<int>(Change::kNone)][static_cast<int>(types[width])]
+                   [static_cast<int>(works[width])](a);
+}
+
+// Pools the axis along the lines of `from` into `to`, both tight fields in scratch, lane by line.
+void pool_turned(const StageContext& c, const AxisGeometry& g, const Field& from,
+                 const Field& to) {
+    const std::int64_t mark = c.scratch->mark();
+    const std::int64_t lines = from.extent[kB];
+    const Range one{0, 1};
+    const Range columns{from.origin[kW], from.origin[kW] + from.extent[kW]};
+    const Range windows{to.origin[kW], to.origin[kW] + to.extent[kW]};
+    const Range before[kNumPhysical] = {one, one, columns};
+    const Range after[kNumPhysical] = {one, one, windows};
+    const Field source = make_field(c, 1, before, lines);
+    const Field result = make_field(c, 1, after, lines);
+    for (std::int64_t p = 0; p < from.planes; ++p)
+        for (std::int64_t a = 0; a < from.extent[kA]; ++a) {
+            const std::int64_t there = p * from.plane_stride + a * from.stride[kA];
+            const std::int64_t here = p * to.plane_stride + a * to.stride[kA];
+            turn(c, {from.values + there, source.values, columns.size(), lines});
+            if (from.index) turn(c, {from.index + there, source.index, columns.size(), lines});
+            pool_stage(c, g, kW, source, result);
+            turn(c, {result.values, to.values + here, lines, windows.size()});
+            if (to.index) turn(c, {result.index, to.index + here, lines, windows.size()});
+        }
+    c.scratch->release(mark);
+}
+
 struct Access {
     bool read_x;
     bool write_result;
@@ -201,7 +272,10 @@ Field pool_pass(const Schedule& s, const StageContext& c, const Pass& pass, cons
         const bool result = access.write_result && i + 1 == s.n_stages;
         const Field to = result ? field_on_output(s, box)
                                 : make_field(c, box.planes, ranges, box.inner);
-        pool_stage(c, s.axis[axis].geometry, axis, field, to);
+        if (i == 0 && turns_lines(s) && field.extent[kB] > 1 && !result)
+            pool_turned(c, s.axis[axis].geometry, field, to);
+        else
+            pool_stage(c, s.axis[axis].geometry, axis, field, to);
         field = to;
     }
     return field;
@@ -223,9 +297,11 @@ Schedule make_adaptive_schedule(const PoolPlan& plan, const StridedView& in,
     s.together = -1;
     s.whole_planes = s.huge = s.has_keys = s.widens = s.direct_mean = false;
     add_repeating_stages(s);
+    put_channels_apart(s);
     put_lanes_over_planes(s);
-    // Window after window goes through all rows, which may lie in each other's way in the cache.
+    // Window after window goes through all lines, which may lie in each other's way in the cache.
     if (s.inner.n == 1 && s.order[0] == kW && !halves_lanes(s, kW)) s.direct_in = false;
+    if (turns_lines(s) && s.n_stages == 1) s.direct_out = false;
     choose_adaptive_box(s, threads);
     count_tasks(s);
     s.scratch_bytes = scratch_of(s, s.box);
