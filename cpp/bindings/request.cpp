@@ -293,6 +293,8 @@ Request read_request(PyObject* const* args) {
     request.spec.function = info.name;
     request.spec.kernel_name = info.kernel_name;
     request.x = as_array(args[kArgX], x_name);
+    // Its rank says which axes are pooled, but an x of no use is the first thing to tell.
+    if (info.windows == WindowKind::kWhole) view_input(request.x.ptr(), x_name);
     const AxisRequest axes = parse_axis_request(args, info, proxy(request.x.ptr())->nd);
     request.spec.n_axes = axes.n;
     parse_options(args, info, request);
