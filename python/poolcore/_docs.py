@@ -102,7 +102,9 @@ _INDICES = """
 indices : ndarray of int64, same shape
     With `return_indices` only: flat positions ``{position}`` in the unpadded plane of the
     pooled axes. Of equal values the first counts; a NaN that propagates is the position of the
-    first NaN; a window without a tap inside x (possible with dilation) has index -1."""
+    first NaN{without}."""
+
+_WITHOUT_TAP = "; a window without a tap inside x (possible with dilation) has index -1"
 
 _RAISES = """
 Raises
@@ -203,7 +205,11 @@ layout : "NCW", "NWC", "NCHW", "NHWC", "NCDHW" or "NDHWC", optional
 def complete_global(function: _Function, op: str) -> _Function:
     """Put the shared sections into the docstring of a function that pools whole planes."""
     if function.__doc__ is not None:
-        words = {**_values(op, 2), "result": "N, C, 1, ...) or, without `keepdims`, (N, C"}
+        words = {
+            **_values(op, 2),
+            "result": "N, C, 1, ...) or, without `keepdims`, (N, C",
+            "position": "(d * H + h) * W + w",
+        }
         _assemble(function, words, _GLOBAL_PARAMETERS, _GLOBAL_NOTES)
     return function
 
@@ -218,6 +224,7 @@ def _assemble(
     sections += [parameters[name].strip("\n").format_map(words) for name in names]
     sections += ["\nReturns\n-------", _RETURNS.strip("\n").format_map(words)]
     if "return_indices" in names:
+        words = {**words, "without": _WITHOUT_TAP if "dilation" in names else ""}
         sections.append(_INDICES.strip("\n").format_map(words))
     sections += [_RAISES, notes.format_map(words)]
     function.__doc__ = "\n".join(sections) + "\n\n" + found + textwrap.dedent(examples) + "\n"
