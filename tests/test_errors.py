@@ -20,6 +20,8 @@ FUNCTIONS = {
     for name in dir(poolcore)
     if "pool" in name and callable(getattr(poolcore, name))
 }
+SECOND = {name: list(inspect.signature(f).parameters)[1] for name, f in FUNCTIONS.items()}
+WITH_KERNEL = sorted(name for name in FUNCTIONS if SECOND[name] in ("kernel_size", "pool_size"))
 OUTSIDE = [0, -1, -(2**63), 2**63, 2**64, 2**100, -(2**100)]
 NOT_INTEGERS: list[Any] = [
     True, np.bool_(True), 1.5, 2.0, math.nan, math.inf, 1j, "3", b"3", object(), {}, {2},
@@ -71,6 +73,22 @@ def bad_sizes(name: str, nd: int, *, takes_1_to_3: bool = False) -> list[Bad]:
     return rows
 
 
+def bad_counts(name: str, nd: int) -> list[Bad]:
+    """For output_size, where 0 and None are legal, and levels, of any number."""
+    outside = [v for v in OUTSIDE if v != 0 or name == "levels"]
+    rows = [Bad(v, ValueError, name) for v in outside]
+    rows += [Bad(v, TypeError) for v in NOT_INTEGERS]
+    for at in range(nd):
+        rows += [Bad(per_axis(v, nd, at), ValueError, f"{name}[{at}]") for v in outside]
+        for v in (True, 1.5, "3", [1], math.nan):
+            rows.append(Bad(per_axis(v, nd, at), TypeError, f"{name}[{at}]"))
+    rows += [Bad(v, ValueError) for v in ((), [])]
+    if name == "output_size":
+        rows += [Bad(v, ValueError) for v in ((1,) * (nd + 1), [1] * 5, np.ones(9, int))]
+    rows += [Bad(v, TypeError) for v in (np.full(nd, 1.5), np.full(nd, True))]
+    return rows
+
+
 def bad_padding(nd: int) -> list[Bad]:
     rows = [Bad(v, ValueError, f"padding={v}") for v in (-1, 2, 2**31, 2**63 - 1, 2**63, -(2**100))]
     rows += [Bad(v, ValueError, "padding") for v in ("", "full", "SAME", "reflect", "3", "sam\0e")]
@@ -94,9 +112,11 @@ def rows(name: str, function: str) -> list[Bad]:
     nd = dims(function)
     if name in ("kernel_size", "pool_size", "stride", "dilation"):
         return bad_sizes(name, nd, takes_1_to_3=(function, name) == ("pool", "kernel_size"))
+    if name in ("output_size", "levels"):
+        return bad_counts(name, nd)
     if name == "padding":
         return bad_padding(nd)
-    if name in ("ceil_mode", "count_include_pad", "return_indices"):
+    if name in ("ceil_mode", "count_include_pad", "return_indices", "keepdims"):
         return [Bad(v, TypeError) for v in NOT_BOOLS]
     if name in ("op", "mode", "rounding", "nan_policy"):
         return [Bad(v, ValueError, repr(v)[:20]) for v in WORDS] + [
@@ -142,9 +162,10 @@ def call(function: str, **changed: Any) -> Any:
     parameters = list(inspect.signature(FUNCTIONS[function]).parameters)
     arguments: dict[str, Any] = {
         parameters[0]: np.arange(2 * 3 * 4**nd, dtype=np.int16).reshape((2, 3) + (4,) * nd),
-        parameters[1]: 2,
         **changed,
     }
+    if SECOND[function] != "keepdims":
+        arguments.setdefault(SECOND[function], 2)
     if function == "pool" and "axes" in changed and isinstance(changed["axes"], tuple):
         arguments.setdefault("padding", 0)
     return FUNCTIONS[function](**arguments)
@@ -198,6 +219,8 @@ def test_ranks(function: str) -> None:
     nd = dims(function)
     first = next(iter(inspect.signature(FUNCTIONS[function]).parameters))
     allowed = {"pool": range(2, 9), "pool2d": range(2, 5)}.get(function, range(nd + 1, nd + 3))
+    if function.startswith("global_"):
+        allowed = range(3, 6)
     for rank in range(9):
         x = np.ones((2,) * rank, np.int32)
         if function == "pool" and rank == 1:
@@ -216,7 +239,7 @@ def test_missing_surplus_and_unknown_arguments(function: str) -> None:
     x = np.ones((2, 3, 4, 4))
     for arguments, options in (
         ((), {}),
-        ((x,), {}),
+        *([] if function.startswith(("global_", "spatial_")) else [((x,), {})]),
         ((x, 2, *[1] * 30), {}),
         ((x, 2), {"colour": 1}),
         ((x, 2), {next(iter(inspect.signature(f).parameters)): x}),
@@ -232,15 +255,15 @@ def test_a_pooled_axis_of_length_0(function: str) -> None:
     for at in range(nd):
         x = np.ones([2, 3] + [0 if i == at else 4 for i in range(nd)], np.int32)
         for options in ({}, {"padding": 1}, {"padding": "same"}):
-            if function == "pool2d" and options:
+            if options and "padding" not in inspect.signature(FUNCTIONS[function]).parameters:
                 continue
             with pytest.raises(ValueError, match=rf"^{function}: "):
                 call(function, **{first: x}, **options)
 
 
-@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+@pytest.mark.parametrize("function", WITH_KERNEL)
 def test_kernel_larger_than_the_padded_input(function: str) -> None:
-    second = list(inspect.signature(FUNCTIONS[function]).parameters)[1]
+    second = SECOND[function]
     for at in range(dims(function)):
         with pytest.raises(ValueError, match=rf"^{function}: {second}\[{at}\]=9"):
             call(function, **{second: per_axis(9, dims(function), at)})

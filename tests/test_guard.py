@@ -65,7 +65,10 @@ def run(x, op, kernel, stride, padding, dilation, at_end, with_index, layout_axe
 """
 
 ROWS = """
-WINDOWS = (1, 1, 0), (2, 1, 0), (2, 2, 0), (3, 1, 1), (3, 2, 1), (4, 3, 2)
+WINDOWS = (
+    (1, 1, 0), (2, 1, 0), (2, 2, 0), (3, 1, 1), (3, 2, 1), (4, 3, 2),
+    (1, 4, 0), (2, 5, 0), (4, 4, 0), (5, 5, 2),
+)
 for target in support.targets():
     with support.use_target(target):
         for dtype in {dtypes}:
@@ -83,6 +86,10 @@ for target in support.targets():
                             if k > 3: continue
                             run(x, op, (k,), (s,), pads, 1, at_end, False, (0,))
                             run(x, op, (k, k), (s, s), pads * 2, 1, at_end, False, (0, 1))
+                        for step in (2, 3, 4):
+                            view = x[:, (width - 1) % step :: step]  # up to the very last element
+                            if view.shape[1] > 1:
+                                run(view, op, (2,), (1,), [(0, 0)], 1, at_end, False, (1,))
 print(checked)
 assert checked > 1000
 """

@@ -210,6 +210,27 @@ def test_a_bad_value_does_not_poison_the_row() -> None:
     assert (got[51:] == 1).all()
 
 
+# --- adaptive windows -----------------------------------------------------------------------
+
+
+def test_adaptive_starts_are_integers() -> None:
+    """In float32 none of these positions exists: 2**24 + 1 and on are rounded to even."""
+    n, o = 2**25 + 7, 2
+    ends = [-(-(i + 1) * n // o) for i in range(o)]
+    x = np.zeros((1, n), np.uint8)
+    x[0, ends[0] - 1], x[0, ends[0]] = 5, 9  # the last of window 0, and the first beyond it
+    assert ends[0] == 2**24 + 4
+    values, indices = poolcore.adaptive_max_pool1d(x, o, True)
+    assert values.tolist() == [[5, 9]]
+    assert indices.tolist() == [[ends[0] - 1, ends[0]]]
+    for i in range(1, 49):  # ceil(i * n / o) of a quotient that floats take for just above a number
+        ones = np.ones((1, i * 49), np.uint8)
+        counts = poolcore.adaptive_avg_pool1d(ones, 49, dtype=np.uint8)
+        assert (counts == 1).all()
+        values, indices = poolcore.adaptive_max_pool1d(ones, 49, True)
+        assert indices[0].tolist() == [j * i for j in range(49)]
+
+
 # --- memory ---------------------------------------------------------------------------------
 
 
@@ -246,8 +267,8 @@ def test_out_that_overlaps_the_input() -> None:
 # --- operations that do not exist yet --------------------------------------------------------
 
 
-@pytest.mark.parametrize("word", ["adaptive", "fractional", "lp_", "unpool", "roi"])
+@pytest.mark.parametrize("word", ["fractional", "lp_", "unpool", "roi"])
 def test_an_operation_that_comes_later_brings_its_trap_test(word: str) -> None:
-    """Adaptive starts in integers, the order of fractional samples, Lp of absolute values, checked
-    indices and boxes: each needs its test here before the function may be public."""
+    """The order of fractional samples, Lp of absolute values, checked indices and boxes: each
+    needs its test here before the function may be public."""
     assert not [n for n in dir(poolcore) if n.lower().startswith(word)]

@@ -16,7 +16,10 @@ POOLING = sorted(n for n in poolcore.__all__ if "pool" in n)
 PUBLIC = sorted(n for n in poolcore.__all__ if callable(getattr(poolcore, n)))
 NAMES = {
     *(f"{op}_pool{nd}d" for op in ("max", "min", "avg", "sum") for nd in (1, 2, 3)),
-    "pool", "pool2d", "set_num_threads", "get_num_threads", "num_threads", "show_config",
+    *(f"adaptive_{op}_pool{nd}d" for op in ("max", "min", "avg") for nd in (1, 2, 3)),
+    *(f"global_{op}_pool" for op in ("max", "min", "avg", "sum")),
+    "spatial_pyramid_pool", "pool", "pool2d", "set_num_threads", "get_num_threads", "num_threads",
+    "show_config",
 }  # fmt: skip
 POSITIONAL = {
     "max": ["x", "kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices"],
@@ -58,6 +61,17 @@ def test_positional_order(op: str, nd: int) -> None:
         assert "dtype" in keyword
     assert parameters["stride"].default is None
     assert parameters["padding"].default == 0
+
+
+@pytest.mark.parametrize("nd", [1, 2, 3])
+def test_positional_order_of_adaptive_pooling(nd: int) -> None:
+    for op, names in [
+        ("max", ["x", "output_size", "return_indices"]),
+        ("min", ["x", "output_size", "return_indices"]),
+        ("avg", ["x", "output_size"]),
+    ]:
+        parameters = inspect.signature(getattr(poolcore, f"adaptive_{op}_pool{nd}d")).parameters
+        assert [n for n, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD] == names
 
 
 @pytest.mark.parametrize("name", PUBLIC)

@@ -217,7 +217,7 @@ def test_long_windows_run(dtype: type, policy: str, target: str, rng: np.random.
 def test_long_windows_beside_windows_without_taps(
     op: str, long: int, target: str, rng: np.random.Generator
 ) -> None:
-    """Dilated windows that hold padding alone, along one axis, leave nothing to pool along others."""
+    """Dilated windows that hold padding alone along one axis, and long ones along another."""
     for empty in {0, 1, 2} - {long}:
         shape, kernel, dilation, padding = [2, 4, 4, 4], [1, 1, 1], [1, 1, 1], [0, 0, 0]
         shape[1 + long], kernel[long], padding[long] = 40, 9, 4

@@ -44,5 +44,16 @@ poolcore.median_pool2d(pixels, 2, layout="NHWC", dtype=np.uint8, rounding="floor
 scales: list[npt.NDArray[Any]] = poolcore.pyramid(pixels, 2, axes=(0, 1), nodata=0)
 poolcore.pyramid(pixels, 1, (2, 2, 1), "mode", (0, 1, 2))
 poolcore.pyramid(x, np.int64(2), op="sum", dtype=np.float64, nodata=float("nan"), threads=2)
+assert_type(poolcore.adaptive_max_pool2d(x, (None, 3)), npt.NDArray[np.float32])
+assert_type(
+    poolcore.adaptive_min_pool2d(x, 3, True),
+    npt.NDArray[Any] | tuple[npt.NDArray[Any], npt.NDArray[np.int64]],
+)
+values, indices = poolcore.adaptive_max_pool1d(x[0], 3, return_indices=True)
+poolcore.adaptive_avg_pool2d(pixels, 3, layout="NHWC", dtype=np.uint8)
+assert_type(poolcore.global_max_pool(x, keepdims=False), npt.NDArray[np.float32])
+values, indices = poolcore.global_min_pool(x, return_indices=True, axes=(2, 3))
+poolcore.global_avg_pool(pixels, layout="NHWC", rounding="trunc", dtype="uint8")
+poolcore.spatial_pyramid_pool(x, [1, 2], "avg", out=np.empty((1, 10), np.float32))
 with poolcore.num_threads(2):
     poolcore.set_num_threads(poolcore.get_num_threads())

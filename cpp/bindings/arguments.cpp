@@ -79,6 +79,15 @@ void require_length(PyObject* sequence, Py_ssize_t length, const ArgName& name, 
         fail_value(name, one_int_or(n) + more + ", got " + std::to_string(length));
 }
 
+std::int64_t parse_size(PyObject* object, const ArgName& name) {
+    if (object == Py_None) return kKeepSize;
+    const std::int64_t size = to_int(object, name, "must be an int or None");
+    if (size < 0)  // here, so that no number is taken for kKeepSize
+        throw PoolError(ErrorKind::kValue,
+                        text(name) + "=" + std::to_string(size) + " must not be negative");
+    return size;
+}
+
 void parse_pad_entry(PyObject* entry, const ArgName& name, AxisParams& params) {
     const Py_ssize_t length = sequence_length(entry);
     if (length < 0) {
@@ -174,6 +183,24 @@ bool parse_per_axis(PyObject* object, const ArgName& name, int n, std::int64_t* 
     for (int i = 0; i < n; ++i)
         values[i] = parse_int(PyTuple_GET_ITEM(entries.ptr(), i),
                               ArgName{name.function, name.argument, i});
+    return true;
+}
+
+bool parse_sizes(PyObject* object, const ArgName& name, int n, std::int64_t* values) {
+    const Py_ssize_t length = sequence_length(object);
+    if (length < 0) {
+        if (object != Py_None && (PyBool_Check(object) || !PyIndex_Check(object)))
+            fail_type(name, one_int_or(n) + " or None, got " + type_name(object));
+        std::fill_n(values, n, parse_size(object, name));
+        return false;
+    }
+    const char* const more = ", each an int or None";
+    if (length != n) fail_value(name, one_int_or(n) + more + ", got " + std::to_string(length));
+    const py::object entries = frozen(object);
+    require_length(entries.ptr(), length, name, n, more);
+    for (int i = 0; i < n; ++i)
+        values[i] = parse_size(PyTuple_GET_ITEM(entries.ptr(), i),
+                               ArgName{name.function, name.argument, i});
     return true;
 }
 

@@ -32,6 +32,9 @@ Py_ssize_t sequence_length(PyObject* object);
 // One number an axis: an int for all, or `n` ints. Returns whether it was a sequence.
 bool parse_per_axis(PyObject* object, const ArgName& name, int n, std::int64_t* values);
 
+// How many windows along each axis: the same with None for kKeepSize, alone or as an entry.
+bool parse_sizes(PyObject* object, const ArgName& name, int n, std::int64_t* values);
+
 // int, one an axis, one (lo, hi) an axis, "valid", "same" or "same_lower". Fills the padding of
 // spec.params and spec.pad_mode. Returns whether it was a sequence.
 bool parse_padding(PyObject* object, const ArgName& name, int n, PoolSpec& spec);

@@ -16,6 +16,7 @@ struct FunctionInfo {
     int op;    // an Op, or -1: the `op` argument says
     int n_axes;  // 0: `axes`, `layout` or kernel_size say
     bool plane_alone;  // the bare pooled axes, without channels, are accepted
+    WindowKind windows;  // what the kernel argument holds
     const char* x_name;
     const char* kernel_name;
     const char* op_name;
@@ -27,7 +28,13 @@ namespace {
 constexpr int kAnyOp = -1;
 constexpr int op_number(Op op) { return static_cast<int>(op); }
 constexpr FunctionInfo nd(const char* name, Op op, int n_axes) {
-    return {name, op_number(op), n_axes, false, "x", "kernel_size", "op"};
+    return {name, op_number(op), n_axes, false, WindowKind::kKernel, "x", "kernel_size", "op"};
+}
+constexpr FunctionInfo whole(const char* name, Op op) {
+    return {name, op_number(op), 0, false, WindowKind::kWhole, "x", "kernel_size", "op"};
+}
+constexpr FunctionInfo adaptive(const char* name, int op, int n_axes) {
+    return {name, op, n_axes, false, WindowKind::kAdaptive, "x", "output_size", "op"};
 }
 constexpr FunctionInfo kFunctions[] = {
     nd("max_pool1d", Op::kMax, 1),
@@ -46,10 +53,25 @@ constexpr FunctionInfo kFunctions[] = {
     nd("mode_pool3d", Op::kMode, 3),
     nd("median_pool2d", Op::kMedian, 2),
     nd("median_pool3d", Op::kMedian, 3),
-    {"pool2d", kAnyOp, 2, true, "X", "pool_size", "mode"},
-    {"pool", kAnyOp, 0, false, "x", "kernel_size", "op"},
-    {"pyramid", kAnyOp, 0, false, "x", "factor", "op"},
-    {"pyramid without nodata", op_number(Op::kMode), 0, false, "x", "factor", "op", true},
+    {"pool2d", kAnyOp, 2, true, WindowKind::kKernel, "X", "pool_size", "mode"},
+    {"pool", kAnyOp, 0, false, WindowKind::kKernel, "x", "kernel_size", "op"},
+    whole("global_max_pool", Op::kMax),
+    whole("global_min_pool", Op::kMin),
+    whole("global_avg_pool", Op::kAvg),
+    whole("global_sum_pool", Op::kSum),
+    adaptive("adaptive_max_pool1d", op_number(Op::kMax), 1),
+    adaptive("adaptive_max_pool2d", op_number(Op::kMax), 2),
+    adaptive("adaptive_max_pool3d", op_number(Op::kMax), 3),
+    adaptive("adaptive_min_pool1d", op_number(Op::kMin), 1),
+    adaptive("adaptive_min_pool2d", op_number(Op::kMin), 2),
+    adaptive("adaptive_min_pool3d", op_number(Op::kMin), 3),
+    adaptive("adaptive_avg_pool1d", op_number(Op::kAvg), 1),
+    adaptive("adaptive_avg_pool2d", op_number(Op::kAvg), 2),
+    adaptive("adaptive_avg_pool3d", op_number(Op::kAvg), 3),
+    adaptive("spatial_pyramid_pool", kAnyOp, 2),
+    {"pyramid", kAnyOp, 0, false, WindowKind::kKernel, "x", "factor", "op"},
+    {"pyramid without nodata", op_number(Op::kMode), 0, false, WindowKind::kKernel, "x", "factor",
+     "op", true},
 };
 
 const FunctionInfo& find_function(PyObject* object) {
@@ -96,6 +118,15 @@ void parse_axes(PyObject* object, const ArgName& name, AxisRequest& request) {
     parse_per_axis(object, name, request.n, request.axes);
 }
 
+// Batch, channels, and the axes that are pooled: as ONNX reads the input of its Global*Pool.
+int trailing_axes(const FunctionInfo& info, int rank) {
+    if (rank < 3 || rank > 2 + kMaxPooledAxes)
+        fail_value(ArgName{info.name, info.x_name},
+                   "must have 3 to 5 dimensions, (N, C, ...), got " + std::to_string(rank) +
+                       "; for other arrays name the axes with axes or layout");
+    return rank - 2;
+}
+
 AxisRequest parse_axis_request(PyObject* const* args, const FunctionInfo& info, int rank) {
     AxisRequest request;
     const ArgName layout{info.name, "layout"};
@@ -115,6 +146,10 @@ AxisRequest parse_axis_request(PyObject* const* args, const FunctionInfo& info, 
         const int choice = parse_layout(args[kArgLayout], layout, 0);
         request.n = choice / 2 + 1;
         request.channels_last = choice % 2 == 1;
+        return request;
+    }
+    if (info.windows == WindowKind::kWhole) {
+        request.n = trailing_axes(info, rank);
         return request;
     }
     const Py_ssize_t length = sequence_length(args[kArgKernel]);
@@ -180,8 +215,21 @@ void place_axes(const FunctionInfo& info, const AxisRequest& request, int rank, 
     }
 }
 
+void parse_output_size(PyObject* const* args, const FunctionInfo& info, PoolSpec& spec) {
+    std::int64_t sizes[kMaxPooledAxes];
+    const bool listed =
+        parse_sizes(args[kArgKernel], {info.name, info.kernel_name}, spec.n_axes, sizes);
+    for (int i = 0; i < spec.n_axes; ++i) {
+        spec.params[i].kernel = sizes[i];
+        spec.arg_index[i] = listed ? i : -1;
+    }
+}
+
 void parse_windows(PyObject* const* args, const FunctionInfo& info, PoolSpec& spec) {
     const int n = spec.n_axes;
+    spec.windows = info.windows;
+    if (info.windows == WindowKind::kWhole) return;
+    if (info.windows == WindowKind::kAdaptive) return parse_output_size(args, info, spec);
     std::int64_t kernel[kMaxPooledAxes];
     std::int64_t stride[kMaxPooledAxes];
     std::int64_t dilation[kMaxPooledAxes];
@@ -201,14 +249,19 @@ void parse_windows(PyObject* const* args, const FunctionInfo& info, PoolSpec& sp
     }
 }
 
+// In the order of Op; majorities and medians have no adaptive windows.
+Op parse_op(PyObject* value, const FunctionInfo& info) {
+    const ArgName name{info.name, info.op_name};
+    return static_cast<Op>(
+        info.windows == WindowKind::kAdaptive
+            ? parse_choice(value, name, {"max", "min", "sum", "avg"})
+            : parse_choice(value, name, {"max", "min", "sum", "avg", "mode", "median"}));
+}
+
 void parse_options(PyObject* const* args, const FunctionInfo& info, Request& request) {
     PoolSpec& spec = request.spec;
     const char* f = info.name;
-    spec.op = static_cast<Op>(
-        info.op != kAnyOp
-            ? info.op
-            : parse_choice(args[kArgOp], {f, info.op_name},
-                           {"max", "min", "sum", "avg", "mode", "median"}));
+    spec.op = info.op != kAnyOp ? static_cast<Op>(info.op) : parse_op(args[kArgOp], info);
     spec.ceil_mode = parse_bool(args[kArgCeilMode], {f, "ceil_mode"});
     spec.count_include_pad = parse_bool(args[kArgCountIncludePad], {f, "count_include_pad"});
     spec.return_indices = parse_bool(args[kArgReturnIndices], {f, "return_indices"});
@@ -255,6 +308,8 @@ Request read_request(PyObject* const* args) {
     request.spec.function = info.name;
     request.spec.kernel_name = info.kernel_name;
     request.x = as_array(args[kArgX], x_name);
+    // Its rank says which axes are pooled, but an x of no use is the first thing to tell.
+    if (info.windows == WindowKind::kWhole) view_input(request.x.ptr(), x_name);
     const AxisRequest axes = parse_axis_request(args, info, proxy(request.x.ptr())->nd);
     request.spec.n_axes = axes.n;
     parse_options(args, info, request);

@@ -209,8 +209,15 @@ template <int J, int S, class T, int N, int... I>
 // Elements 0, S, 2*S, ... (N-1)*S of those at p; nothing beyond the last is read.
 template <int S, class T, int N>
 [[gnu::always_inline]] inline Vec<T, N> every_nth(const std::byte* p) {
-    if constexpr (N == 1) return load<T>(p);
-    else return nth_from<1, S, T, N>(p, load<Vec<T, N>>(p), typename CountTo<N>::type{});
+    if constexpr (N == 1) {
+        return load<T>(p);
+    } else if constexpr (S > N + 1) {  // the last but one of S vectors would end too late
+        Vec<T, N> v{};
+        for (int i = 0; i < N; ++i) v[i] = load<T>(p + i * S * std::int64_t(sizeof(T)));
+        return v;
+    } else {
+        return nth_from<1, S, T, N>(p, load<Vec<T, N>>(p), typename CountTo<N>::type{});
+    }
 }
 
 // x, then all elements of v but the last.

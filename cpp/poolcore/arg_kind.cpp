@@ -83,7 +83,7 @@ bool takes_arg_window(const Schedule& s) {
     std::int64_t span = 0;  // flat, from the first tap to the last
     for (const PooledAxis& axis : s.axis) {
         const AxisGeometry& g = axis.geometry;
-        if (g.kernel > kMaxArgTaps) return false;
+        if (g.kernel > kMaxArgTaps || g.period > 1) return false;
         taps *= g.kernel;
         std::int64_t reach = 0;
         if (__builtin_mul_overflow(g.effective() - 1, axis.plane_step, &reach) ||

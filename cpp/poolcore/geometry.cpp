@@ -2,12 +2,15 @@
 #include "poolcore/geometry.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <string>
 
 #include "poolcore/error.hpp"
 
 namespace poolcore {
 namespace {
+
+__extension__ typedef __int128 Wide;
 
 // Rounds toward minus infinity; b > 0.
 std::int64_t floor_div(std::int64_t a, std::int64_t b) {
@@ -27,6 +30,12 @@ std::string argument(const AxisNames& names, const char* what, std::int64_t valu
 
 [[noreturn]] void fail(const std::string& message) {
     throw PoolError(ErrorKind::kValue, message);
+}
+
+void require_elements(const AxisNames& names, std::int64_t in) {
+    if (in < 1)
+        fail(std::string(names.function) + ": x has length " + std::to_string(in) +
+             " along pooled axis " + std::to_string(names.axis) + "; it must be at least 1");
 }
 
 void require_positive(const AxisNames& names, const char* what, std::int64_t value) {
@@ -95,14 +104,31 @@ void set_same_padding(AxisGeometry& g, bool extra_low, const AxisNames& names) {
 
 }  // namespace
 
+// floor(o * stride / period): the product may need more than 64 bits, the result never does.
+std::int64_t AxisGeometry::adaptive_start(std::int64_t o) const {
+    const std::int64_t rest = o % period;
+    std::int64_t product = 0;
+    if (!__builtin_mul_overflow(rest, stride, &product))
+        return o / period * stride + product / period;
+    return o / period * stride +
+           static_cast<std::int64_t>(static_cast<Wide>(rest) * stride / period);
+}
+
+// ceil((o + 1) * stride / period), which is the start of the next window or one more.
+std::int64_t AxisGeometry::adaptive_end(std::int64_t o) const {
+    const std::int64_t at = adaptive_start(o + 1);
+    return (o + 1) % period == 0 ? at : at + 1;
+}
+
 TapRange AxisGeometry::taps_within(std::int64_t o, std::int64_t lo, std::int64_t hi) const {
     const std::int64_t at = start(o);
     const std::int64_t first = at < lo ? ceil_div(lo - at, dilation) : 0;
-    const std::int64_t last = at < hi ? std::min(kernel, ceil_div(hi - at, dilation)) : 0;
+    const std::int64_t last = at < hi ? std::min(length(o), ceil_div(hi - at, dilation)) : 0;
     return {first, std::max(first, last)};
 }
 
 TapRange AxisGeometry::interior() const {
+    if (period != 1) return {0, 0};  // no two neighbours need be alike
     const std::int64_t e = effective();
     if (in < e) return {0, 0};
     const std::int64_t first = ceil_div(pad_lo, stride);
@@ -115,9 +141,7 @@ AxisGeometry make_axis_geometry(std::int64_t in, const AxisParams& params, PadMo
     require_positive(names, names.kernel, params.kernel);
     require_positive(names, "stride", params.stride);
     require_positive(names, "dilation", params.dilation);
-    if (in < 1)
-        fail(std::string(names.function) + ": x has length " + std::to_string(in) +
-             " along pooled axis " + std::to_string(names.axis) + "; it must be at least 1");
+    require_elements(names, in);
     const std::int64_t effective = checked_effective(params, names);
 
     AxisGeometry g;
@@ -137,6 +161,24 @@ AxisGeometry make_axis_geometry(std::int64_t in, const AxisParams& params, PadMo
         g.pad_hi = params.pad_hi;
     }
     g.out = explicit_out(g, ceil_mode, names);
+    return g;
+}
+
+AxisGeometry make_adaptive_geometry(std::int64_t in, std::int64_t size, const AxisNames& names) {
+    if (size < 0 && size != kKeepSize)
+        fail(argument(names, names.kernel, size) + " must not be negative");
+    require_elements(names, in);
+    AxisGeometry g;
+    g.in = in;
+    g.out = size == kKeepSize ? in : size;
+    if (g.out == 0) return g;
+    // Reduced, n/o = stride/period, and the starts are floor(i * stride / period).
+    const std::int64_t common = std::gcd(in, g.out);
+    g.stride = in / common;
+    g.period = g.out / common;
+    const std::int64_t rest = g.stride % g.period;
+    // A window reaches over a whole element more on both sides where the remainder is 2 or more.
+    g.kernel = g.stride / g.period + std::min<std::int64_t>(rest, 2);
     return g;
 }
 

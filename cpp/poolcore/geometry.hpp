@@ -24,7 +24,10 @@ struct TapRange {
     std::int64_t count() const { return last > first ? last - first : 0; }
 };
 
-// A legal axis: 1 <= kernel, stride, dilation; 0 <= pads < effective(); out >= 1.
+// A legal axis: 1 <= kernel, stride, dilation, period; 0 <= pads < effective(); out >= 1.
+// Adaptive windows have a period: window o covers [floor(o*stride/period), ceil((o+1)*stride/period))
+// and window o + period lies `stride` further on; `kernel` is then the longest of them, and there is
+// neither padding nor dilation.
 struct AxisGeometry {
     std::int64_t in = 1;
     std::int64_t kernel = 1;
@@ -33,10 +36,17 @@ struct AxisGeometry {
     std::int64_t pad_lo = 0;
     std::int64_t pad_hi = 0;
     std::int64_t out = 1;
+    std::int64_t period = 1;
 
     std::int64_t effective() const { return dilation * (kernel - 1) + 1; }
     // Position of tap 0 of window o; negative inside the left padding.
-    std::int64_t start(std::int64_t o) const { return o * stride - pad_lo; }
+    std::int64_t start(std::int64_t o) const {
+        return period == 1 ? o * stride - pad_lo : adaptive_start(o);
+    }
+    // Taps of window o, real or not.
+    std::int64_t length(std::int64_t o) const {
+        return period == 1 ? kernel : adaptive_end(o) - adaptive_start(o);
+    }
     // Taps of window o inside [0, in).
     TapRange taps(std::int64_t o) const { return taps_within(o, 0, in); }
     // Taps of window o inside [-pad_lo, in + pad_hi): what count_include_pad divides by.
@@ -45,6 +55,8 @@ struct AxisGeometry {
     TapRange interior() const;
 
    private:
+    std::int64_t adaptive_start(std::int64_t o) const;
+    std::int64_t adaptive_end(std::int64_t o) const;
     TapRange taps_within(std::int64_t o, std::int64_t lo, std::int64_t hi) const;
 };
 
@@ -60,5 +72,11 @@ struct AxisNames {
 // Throws PoolError(kValue) that names the argument, its value and what is allowed.
 AxisGeometry make_axis_geometry(std::int64_t in, const AxisParams& params, PadMode mode,
                                 bool ceil_mode, const AxisNames& names);
+
+// As many windows as asked for, over all of the axis, each at least one element long. `size`
+// is a number of any value, or kKeepSize for that of the axis; 0 gives an axis without windows,
+// whose out is 0. Where `size` divides `in` the windows are ordinary ones side by side.
+inline constexpr std::int64_t kKeepSize = INT64_MIN;
+AxisGeometry make_adaptive_geometry(std::int64_t in, std::int64_t size, const AxisNames& names);
 
 }  // namespace poolcore

@@ -77,15 +77,24 @@ void check_empty_windows(const PoolSpec& spec, PoolPlan& plan) {
     }
 }
 
+AxisGeometry axis_geometry(const PoolSpec& spec, int i, std::int64_t in) {
+    const AxisNames names{spec.function, spec.arg_index[i], spec.axes[i], spec.kernel_name};
+    if (spec.windows == WindowKind::kAdaptive)
+        return make_adaptive_geometry(in, spec.params[i].kernel, names);
+    AxisParams params = spec.params[i];
+    if (spec.windows == WindowKind::kWhole)
+        params.kernel = params.stride = std::max<std::int64_t>(in, 1);
+    return make_axis_geometry(in, params, spec.pad_mode, spec.ceil_mode, names);
+}
+
 void set_shapes(PoolPlan& plan, const StridedView& in) {
     const PoolSpec& spec = plan.spec;
     plan.rank = in.rank;
     for (int i = 0; i < in.rank; ++i) plan.in_shape[i] = plan.out_shape[i] = in.shape[i];
     for (int i = 0; i < spec.n_axes; ++i) {
         const int axis = spec.axes[i];
-        const AxisNames names{spec.function, spec.arg_index[i], axis, spec.kernel_name};
-        plan.geometry[i] = make_axis_geometry(in.shape[axis], spec.params[i], spec.pad_mode,
-                                              spec.ceil_mode, names);
+        plan.geometry[i] = axis_geometry(spec, i, in.shape[axis]);
+        plan.adaptive = plan.adaptive || plan.geometry[i].period > 1;
         plan.out_shape[axis] = plan.geometry[i].out;
     }
 }

@@ -11,6 +11,9 @@
 
 namespace poolcore {
 
+// What a caller gives of the windows: their kernel, nothing (a window is the axis), or how many.
+enum class WindowKind : std::uint8_t { kKernel, kWhole, kAdaptive };
+
 // What a caller asked for. `axes` are array axes in ascending order; params[i] belongs to axes[i].
 struct PoolSpec {
     const char* function = "pool";
@@ -20,7 +23,8 @@ struct PoolSpec {
     int axes[kMaxPooledAxes] = {0, 0, 0};
     // Position of axes[i] in the caller's sequences, for messages; -1 when a scalar was given.
     int arg_index[kMaxPooledAxes] = {-1, -1, -1};
-    AxisParams params[kMaxPooledAxes];
+    WindowKind windows = WindowKind::kKernel;
+    AxisParams params[kMaxPooledAxes];  // kernel: with kAdaptive the number of windows, or kKeepSize
     PadMode pad_mode = PadMode::kExplicit;
     bool ceil_mode = false;
     bool count_include_pad = true;
@@ -45,6 +49,7 @@ struct PoolPlan {
     std::int64_t out_shape[kMaxRank];
     AxisGeometry geometry[kMaxPooledAxes];
     std::int64_t out_elements = 0;
+    bool adaptive = false;  // some axis has windows with a period: see AxisGeometry
     bool empty_windows = false;  // some window may have no tap inside the input
 };
 

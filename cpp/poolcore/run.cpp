@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <string>
 
+#include "poolcore/adaptive.hpp"
 #include "poolcore/box.hpp"
 #include "poolcore/dispatch.hpp"
+#include "poolcore/each_window.hpp"
 #include "poolcore/nan_scan.hpp"
 #include "poolcore/select.hpp"
 #include "poolcore/threads.hpp"
@@ -16,6 +18,7 @@ struct Job {
     const Schedule& schedule;
     const Schedule* without_nan;  // the same boxes, for those that read no NaN; may be null
     const KernelTable& kernels;
+    void (*run)(const Schedule&, const KernelTable&, const Box&, Scratch&);
 };
 
 // Takes the next digit of a task number in the mixed base of the boxes.
@@ -63,7 +66,7 @@ void run_task(void* context, std::int64_t task, int) {
     const Schedule& schedule = plain ? *job.without_nan : job.schedule;
     scratch.reserve(schedule.scratch_bytes);
     try {
-        run_box(schedule, job.kernels, box, scratch);
+        job.run(schedule, job.kernels, box, scratch);
     } catch (const Stopped&) {
         return;  // parallel_for knows
     }
@@ -81,6 +84,12 @@ int useful_threads(const PoolPlan& plan, const RunControl& control) {
     return bytes + in < kAloneBytes ? 1 : std::min(wanted, kMaxThreads);
 }
 
+Schedule schedule_of(const PoolPlan& plan, const StridedView& in, const MutableView& out,
+                     const MutableView* indices, int threads) {
+    return plan.adaptive ? make_adaptive_schedule(plan, in, out, indices, threads)
+                         : make_schedule(plan, in, out, indices, threads);
+}
+
 }  // namespace
 
 RunStatus run(const PoolPlan& plan, const StridedView& in, const MutableView& out,
@@ -95,18 +104,25 @@ RunStatus run(const PoolPlan& plan, const StridedView& in, const MutableView& ou
     if (plan.out_elements == 0) return RunStatus::kDone;
     if (is_select(plan.spec.op))
         return run_select(plan, in, out, parallel) ? RunStatus::kDone : RunStatus::kCancelled;
-    const Schedule schedule = make_schedule(plan, in, out, indices, threads);
+    if (plan.adaptive && !has_small_windows(plan)) {
+        RunControl shared = control;
+        shared.threads = threads;
+        return run_each_window(plan, in, out, indices, shared);
+    }
+    const Schedule schedule = schedule_of(plan, in, out, indices, threads);
     // Leaving NaN out takes a second pass, which a box without NaN can do without.
     PoolPlan propagating = plan;
     propagating.spec.nan_policy = NanPolicy::kPropagate;
     Schedule without_nan;
-    const bool twice = schedule.has_aux && is_float(plan.in_dtype) && !schedule.huge;
+    const bool twice = schedule.has_aux && is_float(plan.in_dtype) && !schedule.huge &&
+                       !plan.adaptive;
     if (twice) {
         without_nan = make_schedule(propagating, in, out, indices, threads);
         without_nan.box = schedule.box;
         count_tasks(without_nan);
     }
-    Job job{schedule, twice ? &without_nan : nullptr, kernels()};
+    Job job{schedule, twice ? &without_nan : nullptr, kernels(),
+            plan.adaptive ? run_adaptive_box : run_box};
     parallel.function = run_task;
     parallel.context = &job;
     parallel.n_tasks = schedule.n_tasks;
@@ -115,14 +131,16 @@ RunStatus run(const PoolPlan& plan, const StridedView& in, const MutableView& ou
 
 std::string describe(const PoolPlan& plan, const StridedView& in, const MutableView& out,
                      int threads) {
+    if (plan.out_elements == 0) return "path=empty";
     if (is_select(plan.spec.op)) return describe_select(plan, in, out);
-    const Schedule s = make_schedule(plan, in, out, nullptr, std::max(threads, 1));
+    if (plan.adaptive && !has_small_windows(plan)) return "path=each_window";
+    const Schedule s = schedule_of(plan, in, out, nullptr, std::max(threads, 1));
     constexpr const char* works[] = {"int8",   "uint8", "int16",  "uint16",  "int32",
                                      "uint32", "int64", "uint64", "float32", "float64"};
     constexpr const char* combines[] = {"max",    "min",      "sum",
                                         "argmax", "max_omit", "min_omit"};
     constexpr const char* axes[] = {"A", "B", "W"};
-    std::string text = std::string("path=") + (s.huge ? "huge" : "box") +
+    std::string text = std::string("path=") + (plan.adaptive ? "adaptive" : s.huge ? "huge" : "box") +
                        " combine=" + combines[static_cast<int>(s.combine)] +
                        " work=" + works[static_cast<int>(s.work)] + " stages=";
     for (int i = 0; i < s.n_stages; ++i) {

@@ -1,5 +1,16 @@
 """Pooling for NumPy arrays: maximum, minimum, average, sum, median and majority of windows."""
 
+from poolcore._adaptive import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
+    adaptive_min_pool1d,
+    adaptive_min_pool2d,
+    adaptive_min_pool3d,
+)
 from poolcore._average import avg_pool1d, avg_pool2d, avg_pool3d
 from poolcore._config import get_num_threads, num_threads, set_num_threads, show_config
 from poolcore._core import __version__
@@ -12,16 +23,31 @@ from poolcore._extremum import (
     min_pool3d,
 )
 from poolcore._general import pool, pool2d
+from poolcore._global import global_avg_pool, global_max_pool, global_min_pool, global_sum_pool
 from poolcore._pyramid import pyramid
 from poolcore._select import median_pool2d, median_pool3d, mode_pool2d, mode_pool3d
+from poolcore._spatial_pyramid import spatial_pyramid_pool
 from poolcore._sum import sum_pool1d, sum_pool2d, sum_pool3d
 
 __all__ = [
     "__version__",
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
+    "adaptive_min_pool1d",
+    "adaptive_min_pool2d",
+    "adaptive_min_pool3d",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
     "get_num_threads",
+    "global_avg_pool",
+    "global_max_pool",
+    "global_min_pool",
+    "global_sum_pool",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
@@ -38,6 +64,7 @@ __all__ = [
     "pyramid",
     "set_num_threads",
     "show_config",
+    "spatial_pyramid_pool",
     "sum_pool1d",
     "sum_pool2d",
     "sum_pool3d",

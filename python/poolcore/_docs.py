@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-__all__ = ["complete"]
+__all__ = ["complete", "complete_global"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -26,6 +26,15 @@ x : array_like, shape ({shape}) or, without N, ({unbatched})
     "kernel_size": """
 kernel_size : int or {n} int(s)
     Elements of x in a window, along {axes}.""",
+    "output_size": """
+output_size : int, None or {n} of them
+    Windows along {axes}; None for as many as x has elements there. 0 gives an empty result.""",
+    "keepdims": """
+keepdims : bool
+    Leave the pooled axes in the result, with length 1. `out` then has them too.""",
+    "axes": """
+axes : int or 1 to 3 ints, optional
+    The axes to pool, instead of those of the default; negative ones count from the end.""",
     "stride": """
 stride : int or {n} int(s), optional
     Elements from one window to the next. By default `kernel_size`: windows side by side.""",
@@ -123,7 +132,9 @@ _INDICES = """
 indices : ndarray of int64, same shape
     With `return_indices` only: flat positions ``{position}`` in the unpadded plane of the
     pooled axes. Of equal values the first counts; a NaN that propagates is the position of the
-    first NaN; a window without a tap inside x (possible with dilation) has index -1."""
+    first NaN{without}."""
+
+_WITHOUT_TAP = "; a window without a tap inside x (possible with dilation) has index -1"
 
 _RAISES = """
 Raises
@@ -145,6 +156,22 @@ Notes
 Each axis gives ``floor((size + low + high - effective_kernel) / stride) + 1`` windows (`ceil` in
 place of `floor` with `ceil_mode`, less a window that would start in the padding after the axis).
 These are the formulas of torch.nn.functional, whose argument names and order are used too.
+{numerics}"""
+
+_ADAPTIVE_NOTES = """
+Notes
+-----
+Window ``i`` of ``o`` along an axis of ``n`` elements is
+``[floor(i * n / o), ceil((i + 1) * n / o))``, as in torch.nn.functional: together the windows cover
+the axis, they overlap where ``o`` does not divide ``n``, and repeat elements where ``o > n``.
+{numerics}"""
+
+_GLOBAL_NOTES = """
+Notes
+-----
+Without `axes` and `layout`, x of 3 to 5 dimensions is read as (N, C, ...), as by ONNX's
+Global*Pool: the first two axes stay, all others are pooled. So an unbatched (C, H, W) needs
+``axes=(1, 2)`` or ``layout="NCHW"``, with which N may be left out.
 {numerics}"""
 
 _NUMERICS = {
@@ -200,14 +227,48 @@ def complete(function: _Function, op: str, n: int) -> _Function:
     if function.__doc__ is None:  # python -OO
         return function
     words = _values(op, n)
-    head, found, examples = inspect.cleandoc(function.__doc__).partition("Examples\n--------\n")
-    sections = [head.rstrip(), "\nParameters\n----------"]
-    for name in inspect.signature(function).parameters:
-        fragment = _OWN_PARAMETERS.get(op, {}).get(name, _PARAMETERS[name])
-        sections.append(fragment.strip("\n").format_map(words))
-    sections += ["\nReturns\n-------", _RETURNS.strip("\n").format_map(words)]
-    if "return_indices" in inspect.signature(function).parameters:
-        sections.append(_INDICES.strip("\n").format_map(words))
-    sections += [_RAISES, _NOTES.format_map(words)]
-    function.__doc__ = "\n".join(sections) + "\n\n" + found + textwrap.dedent(examples) + "\n"
+    names = inspect.signature(function).parameters
+    notes = _ADAPTIVE_NOTES if "output_size" in names else _NOTES
+    _assemble(function, words, {**_PARAMETERS, **_OWN_PARAMETERS.get(op, {})}, notes)
     return function
+
+
+_GLOBAL_PARAMETERS = {
+    **_PARAMETERS,
+    "x": """
+x : array_like, shape (N, C, W), (N, C, H, W) or (N, C, D, H, W)
+    bool, integers, float16, float32, float64 or ml_dtypes' bfloat16, in native byte order, of any
+    strides; it is never copied. With `axes` or `layout` any shape.""",
+    "layout": """
+layout : "NCW", "NWC", "NCHW", "NHWC", "NCDHW" or "NDHWC", optional
+    Names the axes of x, instead of `axes`: all but N and C are pooled. Unbatched x leaves out
+    N.""",
+}
+
+
+def complete_global(function: _Function, op: str) -> _Function:
+    """Put the shared sections into the docstring of a function that pools whole planes."""
+    if function.__doc__ is not None:
+        words = {
+            **_values(op, 2),
+            "result": "N, C, 1, ...) or, without `keepdims`, (N, C",
+            "position": "(d * H + h) * W + w",
+        }
+        _assemble(function, words, _GLOBAL_PARAMETERS, _GLOBAL_NOTES)
+    return function
+
+
+def _assemble(
+    function: Callable[..., Any], words: dict[str, str], parameters: dict[str, str], notes: str
+) -> None:
+    text = inspect.cleandoc(function.__doc__ or "")
+    head, found, examples = text.partition("Examples\n--------\n")
+    names = inspect.signature(function).parameters
+    sections = [head.rstrip(), "\nParameters\n----------"]
+    sections += [parameters[name].strip("\n").format_map(words) for name in names]
+    sections += ["\nReturns\n-------", _RETURNS.strip("\n").format_map(words)]
+    if "return_indices" in names:
+        words = {**words, "without": _WITHOUT_TAP if "dilation" in names else ""}
+        sections.append(_INDICES.strip("\n").format_map(words))
+    sections += [_RAISES, notes.format_map(words)]
+    function.__doc__ = "\n".join(sections) + "\n\n" + found + textwrap.dedent(examples) + "\n"

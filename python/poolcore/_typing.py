@@ -16,6 +16,7 @@ Array: TypeAlias = npt.NDArray[Any]
 Indices: TypeAlias = npt.NDArray[np.int64]
 Flag: TypeAlias = bool | np.bool_
 PerAxis: TypeAlias = SupportsIndex | Sequence[SupportsIndex] | npt.NDArray[np.integer[Any]]
+OutputSize: TypeAlias = PerAxis | Sequence[SupportsIndex | None] | None
 Padding: TypeAlias = (
     PerAxis | Sequence[tuple[SupportsIndex, SupportsIndex]] | Literal["valid", "same", "same_lower"]
 )
@@ -122,6 +123,145 @@ class ExtremumPool(Protocol[_Layout_contra]):
         return_indices: Flag = False,
         *,
         layout: _Layout_contra = ...,
+        nan_policy: NanPolicy = "propagate",
+        out: Array | tuple[Array, Array] | None = None,
+        threads: SupportsIndex | None = None,
+    ) -> Array | tuple[Array, Indices]: ...
+
+
+class AdaptiveExtremumPool(Protocol[_Layout_contra]):
+    """adaptive_max_pool1d and its like."""
+
+    __name__: str
+
+    @overload
+    def __call__(
+        self,
+        x: npt.NDArray[_Scalar],
+        output_size: OutputSize,
+        return_indices: Literal[False] = False,
+        *,
+        layout: _Layout_contra = ...,
+        nan_policy: NanPolicy = "propagate",
+        out: Array | None = None,
+        threads: SupportsIndex | None = None,
+    ) -> npt.NDArray[_Scalar]: ...
+    @overload
+    def __call__(
+        self,
+        x: npt.NDArray[_Scalar],
+        output_size: OutputSize,
+        *,
+        return_indices: Literal[True],
+        layout: _Layout_contra = ...,
+        nan_policy: NanPolicy = "propagate",
+        out: tuple[Array, Array] | None = None,
+        threads: SupportsIndex | None = None,
+    ) -> tuple[npt.NDArray[_Scalar], Indices]: ...
+    @overload
+    def __call__(
+        self,
+        x: ArrayInput,
+        output_size: OutputSize,
+        return_indices: Literal[False] = False,
+        *,
+        layout: _Layout_contra = ...,
+        nan_policy: NanPolicy = "propagate",
+        out: Array | None = None,
+        threads: SupportsIndex | None = None,
+    ) -> Array: ...
+    @overload
+    def __call__(
+        self,
+        x: ArrayInput,
+        output_size: OutputSize,
+        *,
+        return_indices: Literal[True],
+        layout: _Layout_contra = ...,
+        nan_policy: NanPolicy = "propagate",
+        out: tuple[Array, Array] | None = None,
+        threads: SupportsIndex | None = None,
+    ) -> tuple[Array, Indices]: ...
+    @overload
+    def __call__(
+        self,
+        x: ArrayInput,
+        output_size: OutputSize,
+        return_indices: Flag = False,
+        *,
+        layout: _Layout_contra = ...,
+        nan_policy: NanPolicy = "propagate",
+        out: Array | tuple[Array, Array] | None = None,
+        threads: SupportsIndex | None = None,
+    ) -> Array | tuple[Array, Indices]: ...
+
+
+class GlobalExtremumPool(Protocol):
+    """global_max_pool and global_min_pool."""
+
+    __name__: str
+
+    @overload
+    def __call__(
+        self,
+        x: npt.NDArray[_Scalar],
+        *,
+        keepdims: Flag = True,
+        axes: PerAxis | None = None,
+        return_indices: Literal[False] = False,
+        layout: Layout | None = None,
+        nan_policy: NanPolicy = "propagate",
+        out: Array | None = None,
+        threads: SupportsIndex | None = None,
+    ) -> npt.NDArray[_Scalar]: ...
+    @overload
+    def __call__(
+        self,
+        x: npt.NDArray[_Scalar],
+        *,
+        keepdims: Flag = True,
+        axes: PerAxis | None = None,
+        return_indices: Literal[True],
+        layout: Layout | None = None,
+        nan_policy: NanPolicy = "propagate",
+        out: tuple[Array, Array] | None = None,
+        threads: SupportsIndex | None = None,
+    ) -> tuple[npt.NDArray[_Scalar], Indices]: ...
+    @overload
+    def __call__(
+        self,
+        x: ArrayInput,
+        *,
+        keepdims: Flag = True,
+        axes: PerAxis | None = None,
+        return_indices: Literal[False] = False,
+        layout: Layout | None = None,
+        nan_policy: NanPolicy = "propagate",
+        out: Array | None = None,
+        threads: SupportsIndex | None = None,
+    ) -> Array: ...
+    @overload
+    def __call__(
+        self,
+        x: ArrayInput,
+        *,
+        keepdims: Flag = True,
+        axes: PerAxis | None = None,
+        return_indices: Literal[True],
+        layout: Layout | None = None,
+        nan_policy: NanPolicy = "propagate",
+        out: tuple[Array, Array] | None = None,
+        threads: SupportsIndex | None = None,
+    ) -> tuple[Array, Indices]: ...
+    @overload
+    def __call__(
+        self,
+        x: ArrayInput,
+        *,
+        keepdims: Flag = True,
+        axes: PerAxis | None = None,
+        return_indices: Flag = False,
+        layout: Layout | None = None,
         nan_policy: NanPolicy = "propagate",
         out: Array | tuple[Array, Array] | None = None,
         threads: SupportsIndex | None = None,

@@ -253,6 +253,69 @@ TEST(the_largest_legal_axes) {
     CHECK(!check_axis(5, {3, 1, kMost / 2 + 1, 0, 0}, PadMode::kExplicit, false, false));
 }
 
+// The windows of an adaptive axis, in numbers that cannot overflow.
+void check_adaptive(std::int64_t in, std::int64_t size, std::int64_t o) {
+    const AxisGeometry g = poolcore::make_adaptive_geometry(in, size, kNames);
+    const Wide first = Wide(o) * in / size;
+    const Wide last = (Wide(o + 1) * in + size - 1) / size;
+    CHECK(g.in == in && g.out == size);
+    CHECK(g.start(o) == first);
+    CHECK(g.length(o) == last - first && g.length(o) <= g.kernel && g.length(o) >= 1);
+    CHECK(g.taps(o).first == 0 && g.taps(o).last == g.length(o));
+    CHECK(g.padded_taps(o).count() == g.length(o));
+    if (g.period < size - o) {  // size - o windows are left, this one included
+        CHECK(g.start(o + g.period) == g.start(o) + g.stride);
+        CHECK(g.length(o + g.period) == g.length(o));
+    }
+}
+
+TEST(small_adaptive_axes) {
+    for (std::int64_t in = 1; in <= 40; ++in)
+        for (std::int64_t size = 1; size <= 40; ++size) {
+            std::int64_t longest = 0;
+            for (std::int64_t o = 0; o < size; ++o) {
+                check_adaptive(in, size, o);
+                const AxisGeometry g = poolcore::make_adaptive_geometry(in, size, kNames);
+                longest = std::max(longest, g.length(o));
+                CHECK((g.period == 1) == (in % size == 0));
+                if (g.period == 1) CHECK(g.kernel == g.stride && g.interior().last == g.out);
+            }
+            CHECK(poolcore::make_adaptive_geometry(in, size, kNames).kernel == longest);
+        }
+}
+
+TEST(huge_adaptive_axes) {
+    std::mt19937_64 random(5);
+    const auto any = [&] {
+        const auto number = static_cast<std::int64_t>(random() >> 1 >> random() % 63);
+        return std::max<std::int64_t>(number, 1);
+    };
+    for (std::int64_t i = 0; i < check::rounds(20000); ++i) {
+        const std::int64_t in = any(), size = any();
+        check_adaptive(in, size, any() % size);
+        check_adaptive(in, size, size - 1);
+    }
+    check_adaptive(kMost, kMost, kMost - 1);
+    check_adaptive(kMost, kMost - 1, kMost - 2);
+    check_adaptive(kMost - 1, kMost, kMost - 1);
+    check_adaptive(1, kMost, kMost - 1);
+    check_adaptive(kMost, 1, 0);
+}
+
+TEST(sizes_that_are_no_windows) {
+    CHECK(poolcore::make_adaptive_geometry(7, 0, kNames).out == 0);
+    CHECK(poolcore::make_adaptive_geometry(7, poolcore::kKeepSize, kNames).out == 7);
+    for (const std::int64_t size : {std::int64_t(-1), kLeast + 1}) {
+        bool refused = false;
+        try {
+            poolcore::make_adaptive_geometry(7, size, kNames);
+        } catch (const poolcore::PoolError&) {
+            refused = true;
+        }
+        CHECK(refused);
+    }
+}
+
 TEST(messages_name_argument_place_and_value) {
     check_message(message(9, {0, 1, 1, 0, 0}), "max_pool2d: kernel_size[1]=0 must be");
     check_message(message(9, {3, -7, 1, 0, 0}), "max_pool2d: stride[1]=-7 must be");

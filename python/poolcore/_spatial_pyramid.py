@@ -1,0 +1,179 @@
+"""Spatial pyramid pooling: adaptive pools of several sizes, side by side in one vector."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any, SupportsIndex
+
+import numpy as np
+import numpy.typing as npt
+
+from poolcore import _core
+from poolcore._adapters import as_array
+from poolcore._typing import (
+    Array,
+    ArrayInput,
+    Layout2d,
+    NanPolicy,
+    Op,
+    Rounding,
+)
+
+__all__ = ["spatial_pyramid_pool"]
+
+_NAME = "spatial_pyramid_pool"
+_MOST_BYTES = 2**63 - 1
+# Places of _core.pool's arguments.
+_SIZE, _POLICY, _OUT = 2, 15, 16
+
+
+def _sides(levels: Any) -> list[int]:
+    if isinstance(levels, str | bytes) or not isinstance(levels, Sequence | np.ndarray):
+        levels = (levels,)
+    sides = []
+    for i, level in enumerate(levels):
+        if isinstance(level, bool | np.bool_) or not hasattr(level, "__index__"):
+            raise TypeError(f"{_NAME}: levels[{i}] must be an int, got {type(level).__name__}")
+        sides.append(operator.index(level))
+        if sides[i] < 1:
+            raise ValueError(f"{_NAME}: levels[{i}]={sides[i]} must be at least 1")
+        if sides[i] >= 2**31:
+            raise ValueError(f"{_NAME}: levels[{i}] must be less than 2**31")
+    if not sides:
+        raise ValueError(f"{_NAME}: levels must name at least one level")
+    return sides
+
+
+def _new(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    size = dtype.itemsize
+    for n in shape:
+        size *= n
+    if size > _MOST_BYTES or shape[-1] > _MOST_BYTES:
+        raise MemoryError(f"{_NAME}: the result would have more than 2**63-1 bytes")
+    return np.empty(shape, dtype)
+
+
+def _overlaps_itself(out: Array) -> bool:
+    """Whether an axis steps into what the nearer ones reach, as in the compiled checks."""
+    axes = [(abs(s), n) for s, n in zip(out.strides, out.shape, strict=True) if n > 1]
+    reach = out.itemsize
+    for stride, n in sorted(axes):
+        if stride < reach:
+            return True
+        reach += stride * (n - 1)
+    return False
+
+
+def _place(out: Array, start: int, channels: int, side: int, last: bool) -> Array:
+    """Give the part of the result that one level fills, in the axes of x."""
+    part = out[..., start : start + channels * side * side]
+    view = part.reshape(*part.shape[:-1], channels, side, side)
+    return np.moveaxis(view, -3, -1) if last else view
+
+
+def _checked(out: Any, shape: tuple[int, ...]) -> Array:
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"{_NAME}: out must be a numpy.ndarray, got {type(out).__name__}")
+    if out.shape != shape:
+        raise ValueError(f"{_NAME}: out must have shape {shape}, got {out.shape}")
+    if out.size and _overlaps_itself(out):
+        raise ValueError(f"{_NAME}: out overlaps itself in memory")
+    return out
+
+
+def spatial_pyramid_pool(
+    x: ArrayInput,
+    levels: SupportsIndex | Sequence[SupportsIndex] | npt.NDArray[np.integer[Any]] = (1, 2, 4),
+    op: Op = "max",
+    *,
+    dtype: npt.DTypeLike | None = None,
+    rounding: Rounding = "half_even",
+    layout: Layout2d = "NCHW",
+    nan_policy: NanPolicy = "propagate",
+    out: Array | None = None,
+    threads: SupportsIndex | None = None,
+) -> Array:
+    """Pool planes of any size to a vector of one length.
+
+    Each level ``l`` cuts the plane into ``l * l`` adaptive windows, as `adaptive_max_pool2d` does.
+    The levels follow one another in the result, each as channels, rows and columns.
+
+    Parameters
+    ----------
+    x : array_like, shape (N, C, H, W) or, without N, (C, H, W)
+        Any of the element types of `max_pool2d`; never copied.
+    levels : int or ints
+        Windows along H and along W at each level, at least 1.
+    op : "max", "avg", "min" or "sum"
+        What to compute of each window.
+    dtype : dtype, optional
+        "avg" and "sum" only: type of the result, as for `avg_pool2d` and `sum_pool2d`.
+    rounding : "half_even", "half_up", "floor" or "trunc"
+        "avg" with an integer `dtype` only: how the exact mean is rounded.
+    layout : "NCHW" or "NHWC"
+        Order of the axes of x. The order of the result does not depend on it.
+    nan_policy : "propagate", "omit" or "raise"
+        As for `max_pool2d`.
+    out : ndarray, optional
+        Array of the result's shape and dtype, written in place and returned; it must not overlap
+        x or itself.
+    threads : int, optional
+        Threads for this call. By default what `set_num_threads` says.
+
+    Returns
+    -------
+    ndarray, shape (N, C * L) or (C * L,), where L is the sum of the levels' squares
+        "max" and "min" keep the dtype of x; "avg" and "sum" have those of `avg_pool2d` and
+        `sum_pool2d`.
+
+    Raises
+    ------
+    ValueError
+        A value, a shape or `out` does not fit; the message names the argument. Nothing has been
+        written then.
+    TypeError
+        An argument's type or dtype does not fit.
+    MemoryError
+        There is not enough memory for the result.
+    KeyboardInterrupt
+        Ctrl-C during a long call; the contents of `out` are undefined then.
+
+    Notes
+    -----
+    K. He, X. Zhang, S. Ren, J. Sun: Spatial pyramid pooling in deep convolutional networks for
+    visual recognition, 2014.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> spatial_pyramid_pool(np.arange(15.0).reshape(1, 1, 3, 5), (1, 2))
+    array([[14.,  7.,  9., 12., 14.]])
+    >>> images = [np.ones((1, 3, 20, 30)), np.ones((1, 3, 13, 13))]
+    >>> [spatial_pyramid_pool(image).shape for image in images]
+    [(1, 63), (1, 63)]
+    """
+    sides = _sides(levels)
+    x = as_array(x, None, _NAME, "x")
+    arguments: list[Any] = [
+        _NAME, x, 0, None, 0, 1, False, True, None, False, dtype, rounding, layout, None, op,
+        nan_policy, None, threads,
+    ]  # fmt: skip
+    # Without windows: everything is checked, a NaN that nan_policy refuses is found, and the
+    # result's type is known before anything is written.
+    empty = _core.pool(*arguments)
+    if nan_policy == "raise":
+        arguments[_POLICY] = "propagate"
+    last = layout == "NHWC"
+    channels = x.shape[-1 if last else -3]
+    lead = x.shape[: x.ndim - 3]
+    shape = (*lead, channels * sum(side * side for side in sides))
+    result = _new(shape, empty.dtype) if out is None else _checked(out, shape)
+    for do in (_core.pool,) if out is None else (_core.describe, _core.pool):
+        start = 0
+        for side in sides:
+            arguments[_SIZE] = side
+            arguments[_OUT] = _place(result, start, channels, side, last)
+            do(*arguments)
+            start += channels * side * side
+    return result
