@@ -205,13 +205,16 @@ LAYERS: dict[str, set[str]] = {
     "thread_count": {"cpu", "error", "threads"},
     "dispatch": {"cpu", "error", "kernels"},
     "plan": {"geometry", "view", "types", "error"},
+    "scatter": {"run", "view", "types", "error", "dispatch", "threads", "kernels"},
     "run": {"plan", "geometry", "view", "types", "error", "dispatch", "threads", "kernels"},
 }
+# Layers of more than one file that are not the run family.
+PARTS = {"scatter_half": "scatter", "scatter_nest": "scatter", "scatter_read": "scatter"}
 PUBLIC = set(LAYERS) - {"placement", "wait"}
 
 
 def layer_of(stem: str) -> str:
-    return "run" if stem in RUN_FAMILY else stem
+    return "run" if stem in RUN_FAMILY else PARTS.get(stem, stem)
 
 
 def included_layers(path: Path) -> Iterator[str]:

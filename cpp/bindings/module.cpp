@@ -6,6 +6,7 @@
 
 #include "bindings/arguments.hpp"
 #include "bindings/bind_pool.hpp"
+#include "bindings/bind_scatter.hpp"
 #include "poolcore/cpu.hpp"
 #include "poolcore/dispatch.hpp"
 #include "poolcore/threads.hpp"
@@ -78,6 +79,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     bind_threads(m);
     bind_targets(m);
     bind_pool(m);
+    bind_scatter(m);
 }
 
 }  // namespace poolcore::bindings
