@@ -206,10 +206,28 @@ LAYERS: dict[str, set[str]] = {
     "dispatch": {"cpu", "error", "kernels"},
     "plan": {"geometry", "view", "types", "error"},
     "scatter": {"run", "view", "types", "error", "dispatch", "threads", "kernels"},
+    "spread": {
+        "run",
+        "plan",
+        "geometry",
+        "view",
+        "types",
+        "error",
+        "dispatch",
+        "threads",
+        "kernels",
+    },
     "run": {"plan", "geometry", "view", "types", "error", "dispatch", "threads", "kernels"},
 }
 # Layers of more than one file that are not the run family.
-PARTS = {"scatter_half": "scatter", "scatter_nest": "scatter", "scatter_read": "scatter"}
+PARTS = {
+    f"{layer}_{part}": layer
+    for layer, parts in {
+        "scatter": ("half", "nest", "read"),
+        "spread": ("box", "cover", "job", "slow"),
+    }.items()
+    for part in parts
+}
 PUBLIC = set(LAYERS) - {"placement", "wait"}
 
 

@@ -6,10 +6,31 @@ from collections.abc import Callable, Sequence
 from typing import SupportsIndex, TypeVar
 
 from poolcore._core import max_backward as _max_backward
+from poolcore._core import window_backward as _window_backward
 from poolcore._docs import complete_inverse
-from poolcore._typing import Array, ArrayInput, IndexInput, Layout1d, Layout2d, Layout3d
+from poolcore._typing import (
+    Array,
+    ArrayInput,
+    Flag,
+    IndexInput,
+    Layout1d,
+    Layout2d,
+    Layout3d,
+    Padding,
+    PerAxis,
+)
 
-__all__ = ["max_pool1d_backward", "max_pool2d_backward", "max_pool3d_backward"]
+__all__ = [
+    "avg_pool1d_backward",
+    "avg_pool2d_backward",
+    "avg_pool3d_backward",
+    "max_pool1d_backward",
+    "max_pool2d_backward",
+    "max_pool3d_backward",
+    "sum_pool1d_backward",
+    "sum_pool2d_backward",
+    "sum_pool3d_backward",
+]
 
 _Function = TypeVar("_Function", bound=Callable[..., Array])
 
@@ -100,3 +121,183 @@ def max_pool3d_backward(
     return _max_backward(  # type: ignore[no-any-return]
         "max_pool3d_backward", grad, indices, input_shape, layout, out, threads
     )
+
+
+@_backward
+def avg_pool1d_backward(
+    grad: ArrayInput,
+    input_shape: Sequence[SupportsIndex],
+    kernel_size: PerAxis,
+    stride: PerAxis | None = None,
+    padding: Padding = 0,
+    ceil_mode: Flag = False,
+    count_include_pad: Flag = True,
+    divisor_override: SupportsIndex | None = None,
+    dilation: PerAxis = 1,
+    *,
+    layout: Layout1d = "NCW",
+    out: Array | None = None,
+    threads: SupportsIndex | None = None,
+) -> Array:
+    """Carry gradients back through `avg_pool1d`.
+
+    Examples
+    --------
+    >>> avg_pool1d_backward([[1.0, 2.0, 3.0]], (1, 6), 2)
+    array([[0.5, 0.5, 1. , 1. , 1.5, 1.5]])
+    """
+    return _window_backward(  # type: ignore[no-any-return]
+        "avg_pool1d_backward", grad, input_shape, kernel_size, stride, padding, dilation,
+        ceil_mode, count_include_pad, divisor_override, layout, out, threads,
+    )  # fmt: skip
+
+
+@_backward
+def avg_pool2d_backward(
+    grad: ArrayInput,
+    input_shape: Sequence[SupportsIndex],
+    kernel_size: PerAxis,
+    stride: PerAxis | None = None,
+    padding: Padding = 0,
+    ceil_mode: Flag = False,
+    count_include_pad: Flag = True,
+    divisor_override: SupportsIndex | None = None,
+    dilation: PerAxis = 1,
+    *,
+    layout: Layout2d = "NCHW",
+    out: Array | None = None,
+    threads: SupportsIndex | None = None,
+) -> Array:
+    """Carry gradients back through `avg_pool2d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> avg_pool2d_backward(np.full((1, 1, 2, 2), 4.0), (1, 1, 3, 3), 2, stride=1)
+    array([[[[1., 2., 1.],
+             [2., 4., 2.],
+             [1., 2., 1.]]]])
+    """
+    return _window_backward(  # type: ignore[no-any-return]
+        "avg_pool2d_backward", grad, input_shape, kernel_size, stride, padding, dilation,
+        ceil_mode, count_include_pad, divisor_override, layout, out, threads,
+    )  # fmt: skip
+
+
+@_backward
+def avg_pool3d_backward(
+    grad: ArrayInput,
+    input_shape: Sequence[SupportsIndex],
+    kernel_size: PerAxis,
+    stride: PerAxis | None = None,
+    padding: Padding = 0,
+    ceil_mode: Flag = False,
+    count_include_pad: Flag = True,
+    divisor_override: SupportsIndex | None = None,
+    dilation: PerAxis = 1,
+    *,
+    layout: Layout3d = "NCDHW",
+    out: Array | None = None,
+    threads: SupportsIndex | None = None,
+) -> Array:
+    """Carry gradients back through `avg_pool3d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> avg_pool3d_backward(np.full((1, 1, 1, 1), 8.0), (1, 2, 2, 2), 2)
+    array([[[[1., 1.],
+             [1., 1.]],
+    <BLANKLINE>
+            [[1., 1.],
+             [1., 1.]]]])
+    """
+    return _window_backward(  # type: ignore[no-any-return]
+        "avg_pool3d_backward", grad, input_shape, kernel_size, stride, padding, dilation,
+        ceil_mode, count_include_pad, divisor_override, layout, out, threads,
+    )  # fmt: skip
+
+
+@_backward
+def sum_pool1d_backward(
+    grad: ArrayInput,
+    input_shape: Sequence[SupportsIndex],
+    kernel_size: PerAxis,
+    stride: PerAxis | None = None,
+    padding: Padding = 0,
+    dilation: PerAxis = 1,
+    ceil_mode: Flag = False,
+    *,
+    layout: Layout1d = "NCW",
+    out: Array | None = None,
+    threads: SupportsIndex | None = None,
+) -> Array:
+    """Carry gradients back through `sum_pool1d`.
+
+    Examples
+    --------
+    >>> sum_pool1d_backward([[1, 2, 3]], (1, 5), 3, stride=1)
+    array([[1, 3, 6, 5, 3]])
+    """
+    return _window_backward(  # type: ignore[no-any-return]
+        "sum_pool1d_backward", grad, input_shape, kernel_size, stride, padding, dilation,
+        ceil_mode, True, None, layout, out, threads,
+    )  # fmt: skip
+
+
+@_backward
+def sum_pool2d_backward(
+    grad: ArrayInput,
+    input_shape: Sequence[SupportsIndex],
+    kernel_size: PerAxis,
+    stride: PerAxis | None = None,
+    padding: Padding = 0,
+    dilation: PerAxis = 1,
+    ceil_mode: Flag = False,
+    *,
+    layout: Layout2d = "NCHW",
+    out: Array | None = None,
+    threads: SupportsIndex | None = None,
+) -> Array:
+    """Carry gradients back through `sum_pool2d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sum_pool2d_backward(np.ones((1, 1, 2, 2)), (1, 1, 3, 3), 2, stride=1)
+    array([[[[1., 2., 1.],
+             [2., 4., 2.],
+             [1., 2., 1.]]]])
+    """
+    return _window_backward(  # type: ignore[no-any-return]
+        "sum_pool2d_backward", grad, input_shape, kernel_size, stride, padding, dilation,
+        ceil_mode, True, None, layout, out, threads,
+    )  # fmt: skip
+
+
+@_backward
+def sum_pool3d_backward(
+    grad: ArrayInput,
+    input_shape: Sequence[SupportsIndex],
+    kernel_size: PerAxis,
+    stride: PerAxis | None = None,
+    padding: Padding = 0,
+    dilation: PerAxis = 1,
+    ceil_mode: Flag = False,
+    *,
+    layout: Layout3d = "NCDHW",
+    out: Array | None = None,
+    threads: SupportsIndex | None = None,
+) -> Array:
+    """Carry gradients back through `sum_pool3d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sum_pool3d_backward(np.ones((1, 1, 1, 2)), (1, 1, 1, 4), (1, 1, 2))
+    array([[[[1., 1., 1., 1.]]]])
+    """
+    return _window_backward(  # type: ignore[no-any-return]
+        "sum_pool3d_backward", grad, input_shape, kernel_size, stride, padding, dilation,
+        ceil_mode, True, None, layout, out, threads,
+    )  # fmt: skip

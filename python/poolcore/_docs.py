@@ -233,6 +233,30 @@ on, whatever the number of threads: float16 and bfloat16 in float32, rounded onc
 integers modulo two to their number of bits. The gradient of a minimum is found in the same
 way from the indices of `min_pool{n}d`.""",
     },
+    "avg_backward": {
+        "values": "grad",
+        "grads": "floats, or integers, which are taken as float64",
+        "result": "The gradient of the averaged array, in the dtype of `grad` or in float64",
+        "index": "",
+        "notes": """
+Each element gathers the gradients of the windows that cover it, each divided by its window's
+divisor beforehand, in one fixed order (docs/numerics.md), so results are the same bits whatever
+the layout, thread count and instruction set. float16 and bfloat16 are added in float32, those of
+many windows in float64.""",
+    },
+    "sum_backward": {
+        "values": "grad",
+        "grads": "floats or integers",
+        "result": """\
+The gradient of the summed array, in the dtype of `grad` if that is a float type,
+    otherwise int64, or uint64 if it is unsigned""",
+        "index": "",
+        "notes": """
+Each element gathers the gradients of the windows that cover it, in one fixed order
+(docs/numerics.md), so results are the same bits whatever the layout, thread count and instruction
+set. float16 and bfloat16 are added in float32, those of many windows in float64, integers modulo
+2**64.""",
+    },
 }
 
 
@@ -241,12 +265,14 @@ def complete_inverse(function: _Function, kind: str, n: int) -> _Function:
     if function.__doc__ is None:  # python -OO
         return function
     words = _values("max", n)
+    windows = kind in ("avg_backward", "sum_backward")  # padded as in the forward functions
     words["outs"] = ", ".join(f"{a}_out" for a in _LAYOUTS[n][0][2:])
     words.update({k: v.replace("{n}", str(n)) for k, v in _INVERSES[kind].items()})
     head, found, examples = inspect.cleandoc(function.__doc__).partition("Examples\n--------\n")
     sections = [head.rstrip(), "\nParameters\n----------"]
     for name in inspect.signature(function).parameters:
-        text = _INVERSE_PARAMETERS.get(name) or _PARAMETERS[name]
+        own = None if name == "padding" and windows else _INVERSE_PARAMETERS.get(name)
+        text = own or _PARAMETERS[name]
         sections.append(text.strip("\n").format_map(words))
     sections.append(
         "\nReturns\n-------\nndarray, shape ({shape}) or ({unbatched})".format_map(words)
