@@ -40,3 +40,10 @@ anything: npt.NDArray[Any] = poolcore.pool(x, (2, 2), "avg", axes=(2, 3), diviso
 poolcore.pool2d([[0.0, 1.0], [2.0, 3.0]], 2, mode="sum")
 with poolcore.num_threads(2):
     poolcore.set_num_threads(poolcore.get_num_threads())
+back = poolcore.max_pool3d_backward(values, indices, (1, 2, 8, 8), layout="NCDHW", threads=1)
+poolcore.max_unpool3d(values, indices, 2, padding=[(0, 0)] * 3, output_size=(2, 8, 8))
+poolcore.avg_pool2d_backward(x, (1, 2, 16, 16), 2, None, 0, False, True, 4)
+poolcore.sum_pool2d_backward(x, x.shape, 1, out=np.empty_like(x))
+layer = poolcore.nn.MaxPool2d(2, return_indices=True).train()
+layer(x)
+gradient: npt.NDArray[Any] = layer.backward(np.ones((1, 2, 4, 4), np.float32))

@@ -1,5 +1,6 @@
 """Pooling for NumPy arrays: maximum, minimum, average and sum in one, two and three dimensions."""
 
+from poolcore import nn
 from poolcore._average import avg_pool1d, avg_pool2d, avg_pool3d
 from poolcore._backward import (
     avg_pool1d_backward,
@@ -47,6 +48,7 @@ __all__ = [
     "min_pool1d",
     "min_pool2d",
     "min_pool3d",
+    "nn",
     "num_threads",
     "pool",
     "pool2d",
