@@ -11,12 +11,12 @@ namespace {
 constexpr std::int64_t kPollEvery = 1 << 14;  // windows
 
 // T over the list of windows, those that do not exist being nothing: item i joins what lies left
-// of it as the ones at the end of i say. Works in constant memory.
+// of it as the ones at the end of i say. Works in constant memory; `stopped` ends it early.
 template <class T, class Item>
-T tree_sum(const Covering& c, const Item& item) {
+T tree_sum(const Covering& c, const bool& stopped, const Item& item) {
     T level[64];
     std::uint64_t filled = 0;
-    for (std::int64_t i = c.lo; i < c.hi; ++i) {
+    for (std::int64_t i = c.lo; i < c.hi && !stopped; ++i) {
         T value = item(i);
         int at = 0;
         for (std::int64_t rest = i; rest & 1; rest >>= 1, ++at) {
@@ -56,11 +56,11 @@ class Slow {
         const Cover* cover = job_.cover;
         const Covering ca = cover[0].at(a), cb = cover[1].at(b), cw = cover[2].at(w);
         const std::byte* plane = task_.grad + lane * job_.lane.grad;
-        const T sum = tree_sum<T>(cw, [&](std::int64_t k) {
+        const T sum = tree_sum<T>(cw, stopped_, [&](std::int64_t k) {
             const std::int64_t ow = cw.first + k * cover[2].step();
-            return tree_sum<T>(cb, [&](std::int64_t j) {
+            return tree_sum<T>(cb, stopped_, [&](std::int64_t j) {
                 const std::int64_t ob = cb.first + j * cover[1].step();
-                return tree_sum<T>(ca, [&](std::int64_t i) {
+                return tree_sum<T>(ca, stopped_, [&](std::int64_t i) {
                     return window(plane, ca.first + i * cover[0].step(), ob, ow);
                 });
             });
