@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +21,11 @@ FUNCTIONS = {
     for name in dir(poolcore)
     if "pool" in name and callable(getattr(poolcore, name))
 }
-SECOND = {name: list(inspect.signature(f).parameters)[1] for name, f in FUNCTIONS.items()}
-WITH_KERNEL = sorted(name for name in FUNCTIONS if SECOND[name] in ("kernel_size", "pool_size"))
+# Those that undo a pooling are called with other arrays: see test_unpool.py and the like for more.
+INVERSES = {n: f for n, f in FUNCTIONS.items() if "unpool" in n or "backward" in n}
+FORWARD = sorted(set(FUNCTIONS) - set(INVERSES))
+SECOND = {name: list(inspect.signature(FUNCTIONS[name]).parameters)[1] for name in FORWARD}
+WITH_KERNEL = [name for name in FORWARD if SECOND[name] in ("kernel_size", "pool_size")]
 OUTSIDE = [0, -1, -(2**63), 2**63, 2**64, 2**100, -(2**100)]
 NOT_INTEGERS: list[Any] = [
     True, np.bool_(True), 1.5, 2.0, math.nan, math.inf, 1j, "3", b"3", object(), {}, {2},
@@ -46,7 +50,8 @@ class Bad:
 
 
 def dims(function: str) -> int:
-    return int(function[-2]) if function[-1] == "d" else 2
+    number = re.search(r"(\d)d", function)
+    return int(number[1]) if number else 2
 
 
 def per_axis(value: Any, nd: int, at: int) -> tuple[Any, ...]:
@@ -108,10 +113,38 @@ def bad_padding(nd: int) -> list[Bad]:
     return rows
 
 
+def inverse_rows(name: str, nd: int) -> list[Bad]:
+    shape = (2, 3) + (4,) * nd
+    if name == "indices":
+        wrong: list[Any] = [None, "abc", 1j, object(), np.zeros(shape), np.zeros(shape, bool)]
+        swapped = np.zeros(shape, np.dtype(np.int64).newbyteorder())
+        return [
+            *(Bad(v, TypeError) for v in [*wrong, swapped]),
+            *(Bad(np.zeros(s, int), ValueError) for s in ((), shape[1:], (*shape, 1))),
+            *(Bad(np.full(shape, v), IndexError, f"={v} ") for v in (-2, 8**nd, 2**63 - 1)),
+            Bad(np.full(shape, 2**64 - 1, np.uint64), IndexError, f"={2**64 - 1} "),
+        ]
+    if name == "output_size":
+        return [
+            *(Bad(v, ValueError) for v in [*OUTSIDE, (), (7,) * (nd + 3), (2, 3, 99)]),
+            *(Bad(v, TypeError) for v in NOT_INTEGERS),
+            *(Bad((1.5,) * n, TypeError) for n in (nd, nd + 2)),
+            Bad((2, 4) + (8,) * nd, ValueError, "output_size[1]=4"),
+            *(Bad((8,) * (nd - 1) + (v,), ValueError, f"[{nd - 1}]={v}") for v in (6, 10, 2**62)),
+        ]
+    return [
+        *(Bad(v, TypeError) for v in (None, 5, 1.5, "abcd", object(), (2, 3) + (4.5,) * nd)),
+        *(Bad((2, 3) + (v,) * nd, ValueError, f"[2]={v}") for v in OUTSIDE),
+        *(Bad(v, ValueError) for v in ((), shape[1:], (*shape, 1), (2, 4) + shape[2:])),
+    ]
+
+
 def rows(name: str, function: str) -> list[Bad]:
     nd = dims(function)
     if name in ("kernel_size", "pool_size", "stride", "dilation"):
         return bad_sizes(name, nd, takes_1_to_3=(function, name) == ("pool", "kernel_size"))
+    if function in INVERSES and name in ("indices", "input_shape", "output_size"):
+        return inverse_rows(name, nd)
     if name in ("output_size", "levels"):
         return bad_counts(name, nd)
     if name == "padding":
@@ -144,7 +177,7 @@ def rows(name: str, function: str) -> list[Bad]:
         ]
     if name == "out":
         return [Bad(v, TypeError) for v in (1, "x", [1], object(), np.float32(1))]
-    if name in ("x", "X"):
+    if name in ("x", "X", "grad"):
         return [Bad(v, TypeError) for v in (None, "abc", b"abc", object(), {}, 1j)]
     raise AssertionError(f"no bad values for the parameter {name} of {function}")
 
@@ -156,9 +189,24 @@ TABLE = [
 ]
 
 
+def inverse_arguments(function: str) -> dict[str, Any]:
+    shape = (2, 3) + (4,) * dims(function)
+    arguments = {
+        "x": np.ones(shape, np.int16),
+        "grad": np.ones(shape, np.int16),
+        "indices": np.zeros(shape, int),
+        "input_shape": shape[:2] + (8,) * dims(function),
+        "kernel_size": 2,
+    }
+    needed = inspect.signature(INVERSES[function]).parameters.values()
+    return {p.name: arguments[p.name] for p in needed if p.default is p.empty}
+
+
 def call(function: str, **changed: Any) -> Any:
     """A legal call but for `changed`."""
     nd = dims(function)
+    if function in INVERSES:
+        return INVERSES[function](**{**inverse_arguments(function), **changed})
     parameters = list(inspect.signature(FUNCTIONS[function]).parameters)
     arguments: dict[str, Any] = {
         parameters[0]: np.arange(2 * 3 * 4**nd, dtype=np.int16).reshape((2, 3) + (4,) * nd),
@@ -199,6 +247,7 @@ def test_bad_values(function: str, name: str) -> None:
             RuntimeError,
             SystemError,
             MemoryError,
+            IndexError,
         ) as error:
             message = str(error)
             if not isinstance(error, bad.error) or isinstance(error, UnicodeError):
@@ -214,7 +263,7 @@ def test_bad_values(function: str, name: str) -> None:
     assert not failures, "\n".join(failures)
 
 
-@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+@pytest.mark.parametrize("function", FORWARD)
 def test_ranks(function: str) -> None:
     nd = dims(function)
     first = next(iter(inspect.signature(FUNCTIONS[function]).parameters))
@@ -233,7 +282,7 @@ def test_ranks(function: str) -> None:
             assert first in str(caught.value)
 
 
-@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+@pytest.mark.parametrize("function", FORWARD)
 def test_missing_surplus_and_unknown_arguments(function: str) -> None:
     f = FUNCTIONS[function]
     x = np.ones((2, 3, 4, 4))
@@ -248,7 +297,7 @@ def test_missing_surplus_and_unknown_arguments(function: str) -> None:
             f(*arguments, **options)
 
 
-@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+@pytest.mark.parametrize("function", FORWARD)
 def test_a_pooled_axis_of_length_0(function: str) -> None:
     nd = dims(function)
     first = next(iter(inspect.signature(FUNCTIONS[function]).parameters))
@@ -267,6 +316,17 @@ def test_kernel_larger_than_the_padded_input(function: str) -> None:
     for at in range(dims(function)):
         with pytest.raises(ValueError, match=rf"^{function}: {second}\[{at}\]=9"):
             call(function, **{second: per_axis(9, dims(function), at)})
+
+
+@pytest.mark.parametrize("function", sorted(INVERSES))
+def test_ranks_and_arguments_of_inverses(function: str) -> None:
+    first = next(iter(inspect.signature(INVERSES[function]).parameters))
+    for rank in {0, 1, 2, 3, 4, 5, 6} - {dims(function) + 1, dims(function) + 2}:
+        with pytest.raises(ValueError, match=rf"^{function}: {first} must have .* {rank}$"):
+            call(function, **{first: np.ones((2,) * rank, np.int16)})
+    for arguments, options in (((), {}), (([1],), {}), (([1],) * 30, {}), ((), {"colour": 1})):
+        with pytest.raises(TypeError, match=function):
+            INVERSES[function](*arguments, **options)
 
 
 def test_the_promised_wording() -> None:

@@ -206,13 +206,34 @@ LAYERS: dict[str, set[str]] = {
     "thread_count": {"cpu", "error", "threads"},
     "dispatch": {"cpu", "error", "kernels"},
     "plan": {"geometry", "view", "types", "error"},
+    "scatter": {"run", "view", "types", "error", "dispatch", "threads", "kernels"},
+    "spread": {
+        "run",
+        "plan",
+        "geometry",
+        "view",
+        "types",
+        "error",
+        "dispatch",
+        "threads",
+        "kernels",
+    },
     "run": {"plan", "geometry", "view", "types", "error", "dispatch", "threads", "kernels"},
+}
+# Layers of more than one file that are not the run family.
+PARTS = {
+    f"{layer}_{part}": layer
+    for layer, parts in {
+        "scatter": ("half", "nest", "read"),
+        "spread": ("box", "cover", "job", "slow"),
+    }.items()
+    for part in parts
 }
 PUBLIC = set(LAYERS) - {"placement", "wait"}
 
 
 def layer_of(stem: str) -> str:
-    return "run" if stem in RUN_FAMILY else stem
+    return "run" if stem in RUN_FAMILY else PARTS.get(stem, stem)
 
 
 def included_layers(path: Path) -> Iterator[str]:

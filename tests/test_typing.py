@@ -27,6 +27,16 @@ POSITIONAL = {
             "divisor_override", "dilation"],
     "sum": ["x", "kernel_size", "stride", "padding", "dilation", "ceil_mode"],
 }  # fmt: skip
+INVERSE_POSITIONAL = {
+    **{f"max_unpool{nd}d": ["x", "indices", "kernel_size", "stride", "padding", "output_size"]
+       for nd in (1, 2, 3)},
+    **{f"max_pool{nd}d_backward": ["grad", "indices", "input_shape"] for nd in (1, 2, 3)},
+    **{f"avg_pool{nd}d_backward": ["grad", "input_shape", *POSITIONAL["avg"][1:]]
+       for nd in (1, 2, 3)},
+    **{f"sum_pool{nd}d_backward": ["grad", "input_shape", *POSITIONAL["sum"][1:]]
+       for nd in (1, 2, 3)},
+}  # fmt: skip
+NAMES |= set(INVERSE_POSITIONAL)
 POSITIONAL["min"] = POSITIONAL["max"]
 
 
@@ -72,6 +82,14 @@ def test_positional_order_of_adaptive_pooling(nd: int) -> None:
     ]:
         parameters = inspect.signature(getattr(poolcore, f"adaptive_{op}_pool{nd}d")).parameters
         assert [n for n, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD] == names
+
+
+@pytest.mark.parametrize("name", sorted(INVERSE_POSITIONAL))
+def test_positional_order_of_inverses(name: str) -> None:
+    parameters = inspect.signature(getattr(poolcore, name)).parameters
+    positional = [n for n, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    assert positional == INVERSE_POSITIONAL[name]
+    assert [n for n in parameters if n not in positional] == ["layout", "out", "threads"]
 
 
 @pytest.mark.parametrize("name", PUBLIC)

@@ -6,6 +6,8 @@
 
 #include "bindings/arguments.hpp"
 #include "bindings/bind_pool.hpp"
+#include "bindings/bind_scatter.hpp"
+#include "bindings/bind_spread.hpp"
 #include "poolcore/cpu.hpp"
 #include "poolcore/dispatch.hpp"
 #include "poolcore/threads.hpp"
@@ -78,6 +80,8 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     bind_threads(m);
     bind_targets(m);
     bind_pool(m);
+    bind_scatter(m);
+    bind_spread(m);
 }
 
 }  // namespace poolcore::bindings

@@ -86,34 +86,33 @@ bool may_overlap_itself(const ArrayProxy* a) {
     return false;
 }
 
-template <class Size>
-std::string shape_text(const Size* shape, int rank) {
+}  // namespace
+
+std::string shape_text(const std::int64_t* shape, int rank) {
     std::string s = "(";
     for (int i = 0; i < rank; ++i) s += (i > 0 ? ", " : "") + std::to_string(shape[i]);
     return s + (rank == 1 ? ",)" : ")");
 }
 
-}  // namespace
-
-py::object new_output(const PoolPlan& plan, const StridedView& in, PyObject* x,
+py::object new_output(const ResultShape& result, const StridedView& in, PyObject* x,
                       PyObject* descr) {
     const Npy& npy = Npy::get();
     Py_intptr_t shape[kMaxRank];
     Py_intptr_t strides[kMaxRank];
-    std::copy_n(plan.out_shape, plan.rank, shape);
+    std::copy_n(result.shape, result.rank, shape);
     const bool c_order = (proxy(x)->flags & Npy::NPY_ARRAY_C_CONTIGUOUS_) != 0;
-    if (!c_order && plan.out_elements > 0) {
+    if (!c_order && result.elements > 0) {
         int order[kMaxRank];
         memory_order(in, order);
         Py_intptr_t step = py::reinterpret_borrow<py::dtype>(descr).itemsize();
-        for (int i = plan.rank - 1; i >= 0; --i) {
+        for (int i = result.rank - 1; i >= 0; --i) {
             strides[order[i]] = step;
             step *= shape[order[i]];
         }
     }
     Py_INCREF(descr);  // PyArray_NewFromDescr takes a reference over
-    return own(npy.PyArray_NewFromDescr_(npy.PyArray_Type_, descr, plan.rank, shape,
-                                         c_order || plan.out_elements == 0 ? nullptr : strides,
+    return own(npy.PyArray_NewFromDescr_(npy.PyArray_Type_, descr, result.rank, shape,
+                                         c_order || result.elements == 0 ? nullptr : strides,
                                          nullptr, 0, nullptr));
 }
 
@@ -132,16 +131,21 @@ py::object as_output(PyObject* object, const ArgName& name) {
     return as_array(object, name);  // the base-class view of a subclass
 }
 
-void check_output(PyObject* array, DType dtype, const PoolPlan& plan, const ArgName& name) {
+void check_output(PyObject* array, DType dtype, const ResultShape& result, const ArgName& name) {
     const ArrayProxy* a = proxy(array);
     const std::optional<DType> got = dtype_of(a->descr);
     if (!got || *got != dtype)
         fail_value(name, std::string("must have dtype ") + poolcore::name(dtype) + ", got " +
                              py::str(py::handle(a->descr)).cast<std::string>());
-    if (a->nd != plan.rank || !std::equal(plan.out_shape, plan.out_shape + plan.rank,
-                                          a->dimensions))
-        fail_value(name, "must have shape " + shape_text(plan.out_shape, plan.rank) + ", got " +
-                             shape_text(a->dimensions, a->nd));
+    const bool same_shape =
+        a->nd == result.rank && std::equal(result.shape, result.shape + result.rank, a->dimensions);
+    if (!same_shape) {
+        std::int64_t given[kMaxRank];
+        const int rank = std::min(a->nd, kMaxRank);
+        std::copy_n(a->dimensions, rank, given);
+        fail_value(name, "must have shape " + shape_text(result.shape, result.rank) + ", got " +
+                             shape_text(given, rank));
+    }
     if ((a->flags & Npy::NPY_ARRAY_WRITEABLE_) == 0) fail_value(name, "is read-only");
     if (may_overlap_itself(a)) fail_value(name, "overlaps itself in memory");
 }

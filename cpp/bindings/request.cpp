@@ -95,16 +95,6 @@ struct AxisRequest {
     std::int64_t axes[kMaxPooledAxes] = {0, 0, 0};  // as the caller wrote them
 };
 
-int parse_layout(PyObject* object, const ArgName& name, int n_axes) {
-    switch (n_axes) {
-        case 1: return parse_choice(object, name, {"NCW", "NWC"});
-        case 2: return parse_choice(object, name, {"NCHW", "NHWC"});
-        case 3: return parse_choice(object, name, {"NCDHW", "NDHWC"});
-        default:
-            return parse_choice(object, name, {"NCW", "NWC", "NCHW", "NHWC", "NCDHW", "NDHWC"});
-    }
-}
-
 int checked_axis_count(Py_ssize_t n, const ArgName& name) {
     if (n < 1 || n > kMaxPooledAxes)
         fail_value(name, "must be an int or 1 to 3 ints, got " + std::to_string(n));
@@ -300,6 +290,16 @@ void parse_out(PyObject* object, const char* function, Request& request) {
 }
 
 }  // namespace
+
+int parse_layout(PyObject* object, const ArgName& name, int n_axes) {
+    switch (n_axes) {
+        case 1: return parse_choice(object, name, {"NCW", "NWC"});
+        case 2: return parse_choice(object, name, {"NCHW", "NHWC"});
+        case 3: return parse_choice(object, name, {"NCDHW", "NDHWC"});
+        default:
+            return parse_choice(object, name, {"NCW", "NWC", "NCHW", "NHWC", "NCDHW", "NDHWC"});
+    }
+}
 
 Request read_request(PyObject* const* args) {
     const FunctionInfo& info = find_function(args[kArgFunction]);

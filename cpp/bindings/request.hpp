@@ -41,6 +41,10 @@ struct Request {
     StridedView view;
 };
 
+// Number of a layout among those of `n_axes` pooled axes, or among all six when it is 0: the odd
+// ones have the channels last.
+int parse_layout(PyObject* object, const ArgName& name, int n_axes);
+
 // Reads `args[kNumArgs]`. Every conversion that may run Python code comes before the view of x.
 Request read_request(PyObject* const* args);
 

@@ -1,5 +1,6 @@
 """Pooling for NumPy arrays: maximum, minimum, average, sum, median and majority of windows."""
 
+from poolcore import nn
 from poolcore._adaptive import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -12,6 +13,17 @@ from poolcore._adaptive import (
     adaptive_min_pool3d,
 )
 from poolcore._average import avg_pool1d, avg_pool2d, avg_pool3d
+from poolcore._backward import (
+    avg_pool1d_backward,
+    avg_pool2d_backward,
+    avg_pool3d_backward,
+    max_pool1d_backward,
+    max_pool2d_backward,
+    max_pool3d_backward,
+    sum_pool1d_backward,
+    sum_pool2d_backward,
+    sum_pool3d_backward,
+)
 from poolcore._config import get_num_threads, num_threads, set_num_threads, show_config
 from poolcore._core import __version__
 from poolcore._extremum import (
@@ -28,6 +40,7 @@ from poolcore._pyramid import pyramid
 from poolcore._select import median_pool2d, median_pool3d, mode_pool2d, mode_pool3d
 from poolcore._spatial_pyramid import spatial_pyramid_pool
 from poolcore._sum import sum_pool1d, sum_pool2d, sum_pool3d
+from poolcore._unpool import max_unpool1d, max_unpool2d, max_unpool3d
 
 __all__ = [
     "__version__",
@@ -41,16 +54,25 @@ __all__ = [
     "adaptive_min_pool2d",
     "adaptive_min_pool3d",
     "avg_pool1d",
+    "avg_pool1d_backward",
     "avg_pool2d",
+    "avg_pool2d_backward",
     "avg_pool3d",
+    "avg_pool3d_backward",
     "get_num_threads",
     "global_avg_pool",
     "global_max_pool",
     "global_min_pool",
     "global_sum_pool",
     "max_pool1d",
+    "max_pool1d_backward",
     "max_pool2d",
+    "max_pool2d_backward",
     "max_pool3d",
+    "max_pool3d_backward",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
     "median_pool2d",
     "median_pool3d",
     "min_pool1d",
@@ -58,6 +80,7 @@ __all__ = [
     "min_pool3d",
     "mode_pool2d",
     "mode_pool3d",
+    "nn",
     "num_threads",
     "pool",
     "pool2d",
@@ -66,6 +89,9 @@ __all__ = [
     "show_config",
     "spatial_pyramid_pool",
     "sum_pool1d",
+    "sum_pool1d_backward",
     "sum_pool2d",
+    "sum_pool2d_backward",
     "sum_pool3d",
+    "sum_pool3d_backward",
 ]

@@ -47,6 +47,45 @@ def describe(
     threads: Any,
     /,
 ) -> str: ...
+def max_unpool(
+    function: str,
+    x: Any,
+    indices: Any,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    output_size: Any,
+    layout: Any,
+    out: Any,
+    threads: Any,
+    /,
+) -> Any: ...
+def max_backward(
+    function: str,
+    grad: Any,
+    indices: Any,
+    input_shape: Any,
+    layout: Any,
+    out: Any,
+    threads: Any,
+    /,
+) -> Any: ...
+def window_backward(
+    function: str,
+    grad: Any,
+    input_shape: Any,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: Any,
+    count_include_pad: Any,
+    divisor_override: Any,
+    layout: Any,
+    out: Any,
+    threads: Any,
+    /,
+) -> Any: ...
 def get_num_threads() -> int: ...
 def set_num_threads(n: object) -> None: ...
 def available_cpus() -> int: ...

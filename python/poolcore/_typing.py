@@ -17,9 +17,8 @@ Indices: TypeAlias = npt.NDArray[np.int64]
 Flag: TypeAlias = bool | np.bool_
 PerAxis: TypeAlias = SupportsIndex | Sequence[SupportsIndex] | npt.NDArray[np.integer[Any]]
 OutputSize: TypeAlias = PerAxis | Sequence[SupportsIndex | None] | None
-Padding: TypeAlias = (
-    PerAxis | Sequence[tuple[SupportsIndex, SupportsIndex]] | Literal["valid", "same", "same_lower"]
-)
+PadPairs: TypeAlias = PerAxis | Sequence[tuple[SupportsIndex, SupportsIndex]]
+Padding: TypeAlias = PadPairs | Literal["valid", "same", "same_lower"]
 Op: TypeAlias = Literal["max", "min", "sum", "avg", "mode", "median"]
 Rounding: TypeAlias = Literal["half_even", "half_up", "floor", "trunc"]
 NanPolicy: TypeAlias = Literal["propagate", "omit", "raise"]
@@ -37,6 +36,7 @@ class SupportsDLPack(Protocol):
 
 
 ArrayInput: TypeAlias = npt.ArrayLike | SupportsDLPack
+IndexInput: TypeAlias = npt.NDArray[np.integer[Any]] | ArrayInput
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 _Layout_contra = TypeVar("_Layout_contra", contravariant=True)

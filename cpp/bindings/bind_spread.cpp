@@ -1,0 +1,153 @@
+// window_backward: the forward call's arguments, with the shape of its input in place of the input.
+#include "bindings/bind_spread.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "bindings/arguments.hpp"
+#include "bindings/outputs.hpp"
+#include "bindings/planes.hpp"
+#include "bindings/request.hpp"
+#include "bindings/unlocked.hpp"
+#include "poolcore/spread.hpp"
+
+namespace poolcore::bindings {
+namespace {
+
+enum SpreadArg {
+    kSpreadFunction,
+    kSpreadGrad,
+    kSpreadShape,
+    kSpreadKernel,
+    kSpreadStride,
+    kSpreadPadding,
+    kSpreadDilation,
+    kSpreadCeilMode,
+    kSpreadCountIncludePad,
+    kSpreadDivisor,
+    kSpreadLayout,
+    kSpreadOut,
+    kSpreadThreads,
+    kNumSpreadArgs,
+};
+
+// Reads the windows as the forward function does.
+void read_windows(PyObject* const* args, const PlaneFunction& f, PoolSpec& spec) {
+    const int n = f.n_axes;
+    std::int64_t kernel[kMaxPooledAxes], stride[kMaxPooledAxes], dilation[kMaxPooledAxes];
+    bool listed = parse_per_axis(args[kSpreadKernel], {f.name, "kernel_size"}, n, kernel);
+    if (args[kSpreadStride] == Py_None)
+        std::copy_n(kernel, n, stride);
+    else
+        listed |= parse_per_axis(args[kSpreadStride], {f.name, "stride"}, n, stride);
+    listed |= parse_per_axis(args[kSpreadDilation], {f.name, "dilation"}, n, dilation);
+    listed |= parse_padding(args[kSpreadPadding], {f.name, "padding"}, n, spec);
+    for (int i = 0; i < n; ++i) {
+        spec.params[i].kernel = kernel[i];
+        spec.params[i].stride = stride[i];
+        spec.params[i].dilation = dilation[i];
+        spec.arg_index[i] = listed ? i : -1;
+    }
+}
+
+PoolSpec read_spec(PyObject* const* args, const PlaneFunction& f) {
+    PoolSpec spec;
+    spec.function = f.name;
+    spec.op = f.name[0] == 'a' ? Op::kAvg : Op::kSum;
+    spec.n_axes = f.n_axes;
+    spec.ceil_mode = parse_bool(args[kSpreadCeilMode], {f.name, "ceil_mode"});
+    spec.count_include_pad =
+        parse_bool(args[kSpreadCountIncludePad], {f.name, "count_include_pad"});
+    if (args[kSpreadDivisor] != Py_None) {
+        spec.has_divisor = true;
+        spec.divisor = parse_int(args[kSpreadDivisor], {f.name, "divisor_override"});
+    }
+    read_windows(args, f, spec);
+    return spec;
+}
+
+// The plan of the forward pass over an input of that shape and of grad's dtype, checked against
+// the shape that grad has.
+PoolPlan plan_forward(const PoolSpec& spec, const std::int64_t* shape, const StridedView& grad) {
+    StridedView input = grad;
+    std::copy_n(shape, grad.rank, input.shape);
+    const PoolPlan plan = make_plan(spec, input);
+    if (!std::equal(grad.shape, grad.shape + grad.rank, plan.out_shape))
+        fail_value({spec.function, "grad"},
+                   "must have shape " + shape_text(plan.out_shape, plan.rank) +
+                       ", that of the results, got " + shape_text(grad.shape, grad.rank));
+    return plan;
+}
+
+void check_input_shape(const PlaneFunction& f, const std::int64_t* shape, const PlaneAxes& axes) {
+    for (int i = axes.first; i < axes.first + axes.n; ++i)
+        if (shape[i] < 1)
+            throw PoolError(ErrorKind::kValue, text({f.name, "input_shape", i}) + "=" +
+                                                   std::to_string(shape[i]) +
+                                                   " must be at least 1");
+}
+
+double estimate_work(const PoolPlan& plan, std::int64_t elements) {
+    double work = static_cast<double>(elements);
+    for (int i = 0; i < plan.spec.n_axes; ++i) {
+        const AxisGeometry& g = plan.geometry[i];
+        work *= 1 + static_cast<double>(g.kernel / g.stride);
+    }
+    return 2 * work;
+}
+
+PyObject* window_backward(PyObject* const* args) {
+    static constexpr std::initializer_list<PlaneFunction> kFunctions = {
+        {"avg_pool1d_backward", 1}, {"avg_pool2d_backward", 2}, {"avg_pool3d_backward", 3},
+        {"sum_pool1d_backward", 1}, {"sum_pool2d_backward", 2}, {"sum_pool3d_backward", 3}};
+    const PlaneFunction& f = find_function(args[kSpreadFunction], kFunctions);
+    const ArgName grad_name{f.name, "grad"}, out_name{f.name, "out"};
+    const py::object grad = as_array(args[kSpreadGrad], grad_name);
+    const bool channels_last = parse_layout(args[kSpreadLayout], {f.name, "layout"}, f.n_axes) == 1;
+    const int threads = parse_threads(args[kSpreadThreads], {f.name, "threads"});
+    PoolSpec spec = read_spec(args, f);
+    py::object out;
+    if (args[kSpreadOut] != Py_None) out = as_output(args[kSpreadOut], out_name);
+    const int rank = view_input(grad.ptr(), grad_name).rank;
+    const PlaneAxes axes = plane_axes(f, channels_last, rank, "grad");
+    std::int64_t shape[kMaxRank];
+    parse_shape(args[kSpreadShape], {f.name, "input_shape"}, rank, shape);
+    const StridedView view = view_input(grad.ptr(), grad_name);  // after the last Python code
+    if (view.dtype == DType::kBool)
+        fail_type(grad_name, "has dtype bool, which cannot be added up; convert it");
+    if (view.rank != rank) fail_value(grad_name, "changed while it was read");
+    check_same_outside(shape, view, axes, {f.name, "input_shape"}, "grad");
+    check_input_shape(f, shape, axes);
+    for (int i = 0; i < axes.n; ++i) spec.axes[i] = axes.first + i;
+    const PoolPlan plan = plan_forward(spec, shape, view);
+    const ResultShape result(rank, shape, checked_elements(f.name, shape, rank, plan.out_dtype));
+    if (out) {
+        check_output(out.ptr(), plan.out_dtype, result, out_name);
+        check_apart(out.ptr(), grad.ptr(), "grad", out_name);
+    } else {
+        out = new_output(result, view, grad.ptr(), output_descr(plan, grad.ptr(), {}).ptr());
+    }
+    const MutableView target = view_output(out.ptr(), plan.out_dtype);
+    run_unlocked(estimate_work(plan, result.elements), threads, [&](const RunControl& control) {
+        return spread(plan, view, target, control);
+    });
+    return args[kSpreadOut] == Py_None ? out.release().ptr() : Py_NewRef(args[kSpreadOut]);
+}
+
+PyMethodDef* methods() {
+    static PyMethodDef table[] = {
+        {"window_backward", fast_function_of<kNumSpreadArgs, window_backward>(), METH_FASTCALL,
+         "window_backward(function, grad, input_shape, kernel_size, stride, padding, dilation, "
+         "ceil_mode, count_include_pad, divisor_override, layout, out, threads, /)\n--\n\n"
+         "Spread gradients as the public function of that name says."},
+        {nullptr, nullptr, 0, nullptr}};
+    return table;
+}
+
+}  // namespace
+
+void bind_spread(py::module_& module) {
+    if (PyModule_AddFunctions(module.ptr(), methods()) != 0) throw py::error_already_set();
+}
+
+}  // namespace poolcore::bindings

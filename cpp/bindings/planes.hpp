@@ -1,0 +1,65 @@
+// What the functions on planes of a layout share: unpooling and gradients. Included by the
+// bindings only.
+#pragma once
+
+#include <initializer_list>
+#include <string>
+
+#include "bindings/arrays.hpp"
+
+namespace poolcore::bindings {
+
+// A public function and how many axes it pools.
+struct PlaneFunction {
+    const char* name;
+    int n_axes;
+};
+
+// The entry of that name, whose strings outlive every call.
+const PlaneFunction& find_function(PyObject* name, std::initializer_list<PlaneFunction> table);
+
+// Where the pooled axes of a layout lie.
+struct PlaneAxes {
+    int first;
+    int n;
+    bool holds(int axis) const { return axis >= first && axis < first + n; }
+};
+// `channels_last` as parse_layout says; ValueError unless `rank` is that of planes with channels
+// and perhaps a batch.
+PlaneAxes plane_axes(const PlaneFunction& f, bool channels_last, int rank, const char* array_name);
+
+// A sequence of `n` lengths of at least 0, for an array of `n` dimensions.
+void parse_shape(PyObject* object, const ArgName& name, int n, std::int64_t* shape);
+
+// Elements of that shape; MemoryError when they have more than 2**63 - 1 bytes.
+std::int64_t checked_elements(const char* function, const std::int64_t* shape, int rank,
+                              DType dtype);
+
+// ValueError unless the lengths outside the pooled axes are those of `view`.
+void check_same_outside(const std::int64_t* shape, const StridedView& view, const PlaneAxes& axes,
+                        const ArgName& name, const char* array_name);
+
+// The view of an array of integers, with the shape of `like`.
+StridedView view_indices(PyObject* array, const StridedView& like, const ArgName& name,
+                         const char* like_name);
+
+// The wrapper of a plain C function of `N` arguments.
+template <Py_ssize_t N, PyObject* (*Function)(PyObject* const*)>
+PyObject* guarded_call(PyObject*, PyObject* const* args, Py_ssize_t n_args) {
+    try {
+        if (n_args != N)
+            throw PoolError(ErrorKind::kType, "poolcore: expected " + std::to_string(N) +
+                                                  " arguments, got " + std::to_string(n_args));
+        return Function(args);
+    } catch (...) {
+        set_python_error();
+        return nullptr;
+    }
+}
+template <Py_ssize_t N, PyObject* (*Function)(PyObject* const*)>
+PyCFunction fast_function_of() {
+    return reinterpret_cast<PyCFunction>(
+        reinterpret_cast<void (*)()>(&guarded_call<N, Function>));
+}
+
+}  // namespace poolcore::bindings

@@ -1,0 +1,181 @@
+// Blocks of indices are read once, checked, and become places; what is checked is what is used.
+#include "poolcore/scatter.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <string>
+
+#include "poolcore/dispatch.hpp"
+#include "poolcore/scatter_half.hpp"
+#include "poolcore/scatter_read.hpp"
+#include "poolcore/threads.hpp"
+
+namespace poolcore {
+namespace {
+
+template <std::size_t Size>
+void zero_line(std::byte* p, std::int64_t n, std::int64_t stride) {
+    if (stride == static_cast<std::int64_t>(Size)) {
+        std::memset(p, 0, static_cast<std::size_t>(n) * Size);
+        return;
+    }
+    for (std::int64_t i = 0; i < n; ++i) std::memset(p + i * stride, 0, Size);
+}
+
+using ZeroLine = void (*)(std::byte*, std::int64_t, std::int64_t);
+
+ZeroLine zero_line_of(std::size_t size) {
+    switch (size) {
+        case 1: return zero_line<1>;
+        case 2: return zero_line<2>;
+        case 4: return zero_line<4>;
+        default: return zero_line<8>;
+    }
+}
+
+// The values of a block, to their places.
+template <class T>
+void put_block(const ScatterLine& line, const std::int64_t* places, std::int64_t n) {
+    for (std::int64_t i = 0; i < n; ++i)
+        std::memcpy(line.out + places[i] + i * line.out_step, line.value + i * line.value_step,
+                    sizeof(T));
+}
+
+template <class T>
+void add_block(const ScatterLine& line, const std::int64_t* places, std::int64_t n) {
+    for (std::int64_t i = 0; i < n; ++i) {
+        if (places[i] == kNowhere) continue;
+        std::byte* const to = line.out + places[i] + i * line.out_step;
+        T sum, value;
+        std::memcpy(&sum, to, sizeof sum);
+        std::memcpy(&value, line.value + i * line.value_step, sizeof value);
+        sum = static_cast<T>(sum + value);
+        std::memcpy(to, &sum, sizeof sum);
+    }
+}
+
+using Block = void (*)(const ScatterLine&, const std::int64_t*, std::int64_t);
+
+Block block_of(DType dtype, bool add) {
+    if (add && dtype == DType::kFloat32) return add_block<float>;
+    if (add && dtype == DType::kFloat64) return add_block<double>;
+    // Integers wrap around, so their sign does not matter.
+    switch (item_size(dtype)) {
+        case 1: return add ? add_block<std::uint8_t> : put_block<std::uint8_t>;
+        case 2: return add ? add_block<std::uint16_t> : put_block<std::uint16_t>;
+        case 4: return add ? add_block<std::uint32_t> : put_block<std::uint32_t>;
+        default: return add ? add_block<std::uint64_t> : put_block<std::uint64_t>;
+    }
+}
+
+struct Job {
+    const ScatterNest& nest;
+    ScatterPart all;
+    PlaceReader read;
+    ZeroLine zero;
+    Block block;
+    const HalfJob* half;  // null where results are added up in place
+    std::atomic<bool> refused{false};
+};
+
+template <class Body>  // body(part) is false to stop
+void each_part(const ScatterNest& nest, const ScatterPart& all, std::int64_t task,
+               const Body& body) {
+    const std::int64_t first = task / nest.chunks * nest.per_task;
+    const std::int64_t last = std::min(first + nest.per_task, nest.planes);
+    for (std::int64_t plane = first; plane < last; ++plane)
+        if (!body(scatter_part(nest, all, plane, task % nest.chunks))) return;
+}
+
+void zero_part(const Job& job, const ScatterPart& part) {
+    const ScatterNest& nest = job.nest;
+    if (nest.linear && !nest.along_lanes()) return job.zero(part.out, nest.plane, nest.unit);
+    const auto line = [&](std::byte* p) {
+        if (!nest.along_lanes()) return job.zero(p, nest.out_n[2], nest.out_stride[2]);
+        for (std::int64_t i = 0; i < nest.out_n[2]; ++i)
+            job.zero(p + i * nest.out_stride[2], part.lanes, nest.lane.out);
+    };
+    for (std::int64_t a = 0; a < nest.out_n[0]; ++a)
+        for (std::int64_t b = 0; b < nest.out_n[1]; ++b)
+            line(part.out + a * nest.out_stride[0] + b * nest.out_stride[1]);
+}
+
+void check_task(void* context, std::int64_t task, int) {
+    Job& job = *static_cast<Job*>(context);
+    each_part(job.nest, job.all, task, [&job](const ScatterPart& part) {
+        const ReadStatus status =
+            read_part(job.nest, part, job.read, [](const ScatterLine&, const auto*, auto) {});
+        if (status == ReadStatus::kRefused) job.refused.store(true, std::memory_order_relaxed);
+        return status == ReadStatus::kDone && !job.refused.load(std::memory_order_relaxed);
+    });
+}
+
+void move_task(void* context, std::int64_t task, int) {
+    Job& job = *static_cast<Job*>(context);
+    each_part(job.nest, job.all, task, [&job](const ScatterPart& part) {
+        ReadStatus status;
+        if (job.half) {
+            status = add_halves(job.nest, part, job.read, *job.half);
+        } else {
+            zero_part(job, part);
+            status = read_part(job.nest, part, job.read, job.block);
+        }
+        if (status == ReadStatus::kRefused) job.refused.store(true, std::memory_order_relaxed);
+        return status == ReadStatus::kDone && !job.refused.load(std::memory_order_relaxed);
+    });
+}
+
+// Below so many bytes of result, waking another thread costs more than it saves.
+constexpr std::int64_t kAloneBytes = 64 * 1024;
+
+int useful_threads(const StridedView& values, const MutableView& out, const RunControl& control) {
+    const int wanted = control.threads > 0 ? control.threads : get_num_threads();
+    std::int64_t bytes = static_cast<std::int64_t>(item_size(out.dtype));
+    std::int64_t read = 8;
+    for (int i = 0; i < out.rank; ++i) {
+        bytes *= out.shape[i];  // of a real array: no overflow
+        if (__builtin_mul_overflow(read, values.shape[i], &read)) read = kAloneBytes;
+    }
+    return bytes < kAloneBytes && read < kAloneBytes ? 1 : std::min(wanted, kMaxThreads);
+}
+
+bool is_empty(const MutableView& out) {
+    return std::find(out.shape, out.shape + out.rank, 0) != out.shape + out.rank;
+}
+
+}  // namespace
+
+RunStatus scatter(const ScatterSpec& spec, const StridedView& values, const StridedView& indices,
+                  const MutableView& out, const RunControl& control) {
+    if (is_empty(out)) return RunStatus::kDone;
+    const bool half = spec.add && is_float(out.dtype) && item_size(out.dtype) == 2;
+    const int threads = useful_threads(values, out, control);
+    const ScatterNest nest = make_scatter_nest(spec, values, indices, out, threads,
+                                               half ? kHalfLanes : INT64_MAX);
+    HalfJob halves;
+    if (half) halves = make_half_job(nest, out.dtype, kernels());
+    Job job{nest,
+            {values.data, indices.data, out.data, nest.lane.n},
+            place_reader(indices.dtype, spec.add),
+            zero_line_of(item_size(out.dtype)),
+            block_of(out.dtype, spec.add),
+
+            half ? &halves : nullptr};
+    ParallelJob parallel;
+    parallel.threads = threads;
+    parallel.poll = control.poll;
+    parallel.poll_context = control.poll_context;
+    parallel.context = &job;
+    parallel.n_tasks = nest.n_tasks();
+    for (const TaskFunction step : {check_task, move_task}) {
+        if (step == check_task && spec.fresh) continue;
+        parallel.function = step;
+        if (!parallel_for(parallel)) return RunStatus::kCancelled;
+        if (!job.refused.load(std::memory_order_relaxed)) continue;
+        return refuse_index(spec, indices, nest.plane, parallel);
+    }
+    return RunStatus::kDone;
+}
+
+}  // namespace poolcore

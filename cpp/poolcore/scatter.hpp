@@ -1,0 +1,27 @@
+// Moves values to the places that indices name: unpooling, where the last of several values in
+// row-major order stays, and the gradient of a max pooling, where they are added up in that order.
+// Indices come from users: each is checked where it is used, and no plane is left.
+#pragma once
+
+#include "poolcore/run.hpp"
+#include "poolcore/view.hpp"
+
+namespace poolcore {
+
+struct ScatterSpec {
+    const char* function = "max_unpool2d";
+    int first_axis = 0;  // the pooled axes are first_axis .. first_axis + n_axes - 1
+    int n_axes = 0;
+    bool add = false;    // add up; index -1, of signed types, adds nothing
+    bool fresh = false;  // nobody will see `out` if an index is refused
+};
+
+// Fills `out` with zeros but for the values. Preconditions: `indices`, of integers, has the shape
+// of `values`; `out` has its dtype and, outside the pooled axes, its lengths; it overlaps neither
+// input nor itself; with `add` the dtype is not bool. Any strides, any alignment.
+// Throws PoolError: kIndex for an index outside its plane (before `out` is touched, unless it is
+// fresh, or another thread changes the indices meanwhile), kMemory for scratch.
+RunStatus scatter(const ScatterSpec& spec, const StridedView& values, const StridedView& indices,
+                  const MutableView& out, const RunControl& control);
+
+}  // namespace poolcore

@@ -1,0 +1,129 @@
+#include "poolcore/scatter_read.hpp"
+
+#include <cstring>
+#include <string>
+#include <type_traits>
+
+#include "poolcore/error.hpp"
+
+namespace poolcore {
+namespace {
+
+template <class Int>
+bool read_flat(const std::byte* index, std::int64_t step, std::int64_t n, std::int64_t plane,
+               bool allow_none, std::int64_t* flat) {
+    bool bad = false, none = false;
+    for (std::int64_t i = 0; i < n; ++i) {
+        Int value;
+        std::memcpy(&value, index + i * step, sizeof value);
+        const auto wide = static_cast<std::uint64_t>(value);  // negative: past every plane
+        bad = bad || wide >= static_cast<std::uint64_t>(plane);
+        flat[i] = static_cast<std::int64_t>(wide);
+    }
+    if (!bad) return true;
+    if (!allow_none || !std::is_signed_v<Int>) return false;
+    for (std::int64_t i = 0; i < n; ++i) {
+        none = flat[i] == -1;
+        if (!none && static_cast<std::uint64_t>(flat[i]) >= static_cast<std::uint64_t>(plane))
+            return false;
+        flat[i] = none ? kNowhere : flat[i];
+    }
+    return true;
+}
+
+// The search for the first bad index, as one task so that Ctrl-C is heard.
+struct Search {
+    const ScatterSpec& spec;
+    const StridedView& indices;
+    std::int64_t plane;
+    PlaceReader reader;
+};
+
+std::string index_text(DType dtype, std::int64_t flat) {
+    return is_signed(dtype) ? std::to_string(flat)
+                            : std::to_string(static_cast<std::uint64_t>(flat));
+}
+
+[[noreturn]] void refuse(const Search& s, const std::int64_t* position, std::int64_t value) {
+    std::string at;
+    for (int i = 0; i < s.indices.rank; ++i)
+        at += (i > 0 ? ", " : "") + std::to_string(position[i]);
+    throw PoolError(ErrorKind::kIndex,
+                    std::string(s.spec.function) + ": indices[" + at +
+                        "]=" + index_text(s.indices.dtype, value) + " must be " +
+                        (s.spec.add ? "-1 or " : "") + "at least 0 and less than " +
+                        std::to_string(s.plane) + ", the size of a plane of the result");
+}
+
+void find_first(void* context, std::int64_t, int) {
+    const Search& s = *static_cast<const Search*>(context);
+    const StridedView& x = s.indices;
+    std::int64_t position[kMaxRank] = {};
+    const int last = x.rank - 1;
+    const std::byte* line = x.data;
+    for (;;) {
+        for (std::int64_t i = 0; i < x.shape[last]; ++i) {
+            if (i % kPollEvery == 0 && stop_requested()) return;
+            std::int64_t flat = 0;
+            if (s.reader.read(line + i * x.strides[last], 0, 1, s.plane, s.reader.allow_none,
+                              &flat))
+                continue;
+            position[last] = i;
+            refuse(s, position, flat);
+        }
+        int axis = last - 1;
+        for (; axis >= 0; --axis) {
+            line += x.strides[axis];
+            if (++position[axis] < x.shape[axis]) break;
+            line -= position[axis] * x.strides[axis];
+            position[axis] = 0;
+        }
+        if (axis < 0) break;
+    }
+    throw PoolError(ErrorKind::kIndex, std::string(s.spec.function) +
+                                           ": indices were changed while they were read");
+}
+
+}  // namespace
+
+PlaceReader place_reader(DType dtype, bool allow_none) {
+    switch (dtype) {
+        case DType::kInt8: return {read_flat<std::int8_t>, allow_none};
+        case DType::kUInt8: return {read_flat<std::uint8_t>, allow_none};
+        case DType::kInt16: return {read_flat<std::int16_t>, allow_none};
+        case DType::kUInt16: return {read_flat<std::uint16_t>, allow_none};
+        case DType::kInt32: return {read_flat<std::int32_t>, allow_none};
+        case DType::kUInt32: return {read_flat<std::uint32_t>, allow_none};
+        case DType::kUInt64: return {read_flat<std::uint64_t>, allow_none};
+        default: return {read_flat<std::int64_t>, allow_none};
+    }
+}
+
+void flat_to_bytes(const ScatterNest& nest, std::int64_t* flat, std::int64_t n) {
+    if (nest.linear) {
+        const std::int64_t unit = nest.unit;
+        for (std::int64_t i = 0; i < n; ++i)
+            flat[i] = flat[i] == kNowhere ? kNowhere : flat[i] * unit;
+        return;
+    }
+    for (std::int64_t i = 0; i < n; ++i) {
+        if (flat[i] == kNowhere) continue;
+        const std::int64_t rows = flat[i] / nest.out_n[2];
+        flat[i] = flat[i] % nest.out_n[2] * nest.out_stride[2] +
+                  rows % nest.out_n[1] * nest.out_stride[1] +
+                  rows / nest.out_n[1] * nest.out_stride[0];
+    }
+}
+
+RunStatus refuse_index(const ScatterSpec& spec, const StridedView& indices, std::int64_t plane,
+                       const ParallelJob& how) {
+    Search search{spec, indices, plane, place_reader(indices.dtype, spec.add)};
+    ParallelJob job = how;
+    job.function = find_first;
+    job.context = &search;
+    job.n_tasks = 1;
+    parallel_for(job);
+    return RunStatus::kCancelled;  // found, or it would have thrown
+}
+
+}  // namespace poolcore

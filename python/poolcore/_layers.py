@@ -1,0 +1,308 @@
+"""What the layers of `poolcore.nn` are made of: one class for each kind of pooling.
+
+A subclass names its functions and its number of axes. What the last call saved is dropped before
+a call, so that a failed call leaves nothing that `backward` could mistake for its own.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar, SupportsIndex, TypeVar
+
+import numpy as np
+
+from poolcore._typing import (
+    Array,
+    ArrayInput,
+    Flag,
+    IndexInput,
+    Indices,
+    Layout,
+    Padding,
+    PadPairs,
+    PerAxis,
+)
+
+__all__ = ["Average", "AverageWithDivisor", "Extremum", "Sum", "Unpooling", "documented"]
+
+_Layer = TypeVar("_Layer", bound="_Pooling")
+_Class = TypeVar("_Class", bound=type)
+
+_PARAMETERS = {
+    "kernel_size": "int or one int an axis\n    Elements of x in a window.",
+    "stride": """int or one int an axis, optional
+    Elements from one window to the next. By default `kernel_size`.""",
+    "padding": """int, one int or pair (low, high) an axis, "valid", "same" or "same_lower"
+    As for `poolcore.max_pool2d`; no words for unpooling.""",
+    "dilation": "int or one int an axis\n    Elements from one tap of a window to the next.",
+    "return_indices": """bool
+    Also return where each value was found.""",
+    "ceil_mode": "bool\n    Round the number of windows up instead of down.",
+    "count_include_pad": "bool\n    Whether the divisor counts the taps that fall on padding.",
+    "divisor_override": "int, optional\n    Divide every sum by this.",
+    "layout": """"NCHW" or "NHWC" and the like, optional
+    Order of the axes. By default the channels come first.""",
+}
+
+
+def documented(cls: _Class) -> _Class:
+    """Put the parameters, in the order of the signature, into the docstring of a layer."""
+    if cls.__doc__ is None:  # python -OO
+        return cls
+    start, found, examples = inspect.cleandoc(cls.__doc__).partition("Examples\n--------\n")
+    lines = [start.rstrip(), "\nParameters\n----------"]
+    lines += [f"{name} : {_PARAMETERS[name]}" for name in inspect.signature(cls).parameters]
+    cls.__doc__ = "\n".join(lines) + "\n\n" + found + examples + "\n"
+    return cls
+
+
+class _Pooling:
+    """What all layers share: modes, what the last call left behind, how they look."""
+
+    _axes: ClassVar[int]
+    _shown: ClassVar[tuple[str, ...]] = ("kernel_size", "stride", "padding")
+
+    kernel_size: PerAxis
+    stride: PerAxis
+    layout: Layout
+    training: bool
+    _saved: tuple[Any, ...] | None
+
+    def _start(self, kernel_size: PerAxis, stride: PerAxis | None, layout: Layout | None) -> None:
+        self.kernel_size = kernel_size
+        self.stride = kernel_size if stride is None else stride
+        defaults: tuple[Layout, ...] = ("NCW", "NCHW", "NCDHW")
+        self.layout = layout or defaults[self._axes - 1]
+        self.training = True
+        self._saved = None
+
+    def train(self: _Layer, mode: bool = True) -> _Layer:
+        """Keep what `backward` needs from now on, or no longer; returns the layer itself."""
+        self.training = bool(mode)
+        if not mode:
+            self._saved = None
+        return self
+
+    def eval(self: _Layer) -> _Layer:
+        """Keep nothing for `backward` from now on; returns the layer itself."""
+        return self.train(False)
+
+    def _last_call(self) -> tuple[Any, ...]:
+        if self._saved is None:
+            why = "call the layer first" if self.training else "it is in evaluation mode"
+            raise RuntimeError(f"{type(self).__name__}.backward: nothing was saved; {why}")
+        return self._saved
+
+    def __repr__(self) -> str:
+        shown = [f"{name}={getattr(self, name)!r}" for name in self._shown]
+        if self.layout.endswith("C"):
+            shown.append(f"layout={self.layout!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle the arguments and the mode, not the last call."""
+        return {**self.__dict__, "_saved": None}
+
+
+class Extremum(_Pooling):
+    """Maxima and minima: the gradient goes to the indices."""
+
+    _shown = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
+    _forward: ClassVar[Callable[..., Any]]
+    _backward: ClassVar[Callable[..., Array]]
+
+    def __init__(
+        self,
+        kernel_size: PerAxis,
+        stride: PerAxis | None = None,
+        padding: Padding = 0,
+        dilation: PerAxis = 1,
+        return_indices: Flag = False,
+        ceil_mode: Flag = False,
+        *,
+        layout: Layout | None = None,
+    ) -> None:
+        self._start(kernel_size, stride, layout)
+        self.padding = padding
+        self.dilation = dilation
+        self.return_indices = return_indices
+        self.ceil_mode = ceil_mode
+
+    def __call__(self, x: ArrayInput) -> Any:
+        """Pool x; with `return_indices` a tuple of values and indices."""
+        self._saved = None
+        both = bool(self.training or self.return_indices)
+        found = type(self)._forward(
+            x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, both,
+            layout=self.layout,
+        )  # fmt: skip
+        if not both:
+            return found
+        values, indices = found
+        if self.training:
+            # A caller who is given the indices may change them.
+            self._saved = (indices.copy() if self.return_indices else indices, _shape(x))
+        return (values, indices) if self.return_indices else values
+
+    def backward(self, grad: ArrayInput) -> Array:
+        """Carry the gradient of the values of the last call back to its input."""
+        indices, shape = self._last_call()
+        return type(self)._backward(grad, indices, shape, layout=self.layout)
+
+
+class _Window(_Pooling):
+    _forward: ClassVar[Callable[..., Array]]
+    _backward: ClassVar[Callable[..., Array]]
+
+    def _options(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def __call__(self, x: ArrayInput) -> Array:
+        """Pool x."""
+        self._saved = None
+        values = type(self)._forward(x, **self._options())
+        if self.training:
+            self._saved = (_shape(x),)
+        return values
+
+    def backward(self, grad: ArrayInput) -> Array:
+        """Carry the gradient of the results of the last call back to its input."""
+        (shape,) = self._last_call()
+        return type(self)._backward(grad, shape, **self._options())
+
+
+class Average(_Window):
+    """Means: the shape of the input is all that the gradient needs."""
+
+    divisor_override: SupportsIndex | None = None
+
+    def __init__(
+        self,
+        kernel_size: PerAxis,
+        stride: PerAxis | None = None,
+        padding: Padding = 0,
+        ceil_mode: Flag = False,
+        count_include_pad: Flag = True,
+        *,
+        layout: Layout | None = None,
+    ) -> None:
+        self._start(kernel_size, stride, layout)
+        self.padding = padding
+        self.ceil_mode = ceil_mode
+        self.count_include_pad = count_include_pad
+
+    def _options(self) -> dict[str, Any]:
+        names = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad",
+                 "divisor_override", "layout")  # fmt: skip
+        return {name: getattr(self, name) for name in names}
+
+
+class AverageWithDivisor(Average):
+    """Means in two and three dimensions, as torch.nn has them."""
+
+    def __init__(
+        self,
+        kernel_size: PerAxis,
+        stride: PerAxis | None = None,
+        padding: Padding = 0,
+        ceil_mode: Flag = False,
+        count_include_pad: Flag = True,
+        divisor_override: SupportsIndex | None = None,
+        *,
+        layout: Layout | None = None,
+    ) -> None:
+        super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad, layout=layout)
+        self.divisor_override = divisor_override
+
+
+class Sum(_Window):
+    """Sums."""
+
+    _shown = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
+
+    def __init__(
+        self,
+        kernel_size: PerAxis,
+        stride: PerAxis | None = None,
+        padding: Padding = 0,
+        dilation: PerAxis = 1,
+        ceil_mode: Flag = False,
+        *,
+        layout: Layout | None = None,
+    ) -> None:
+        self._start(kernel_size, stride, layout)
+        self.padding = padding
+        self.dilation = dilation
+        self.ceil_mode = ceil_mode
+
+    def _options(self) -> dict[str, Any]:
+        names = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "layout")
+        return {name: getattr(self, name) for name in names}
+
+
+class Unpooling(_Pooling):
+    """The way back from indices."""
+
+    _forward: ClassVar[Callable[..., Array]]
+
+    def __init__(
+        self,
+        kernel_size: PerAxis,
+        stride: PerAxis | None = None,
+        padding: PadPairs = 0,
+        *,
+        layout: Layout | None = None,
+    ) -> None:
+        self._start(kernel_size, stride, layout)
+        self.padding = padding
+
+    def __call__(
+        self, x: ArrayInput, indices: IndexInput, output_size: PerAxis | None = None
+    ) -> Array:
+        """Put the values of x at their indices, with zeros elsewhere."""
+        self._saved = None
+        result = self._unpool(x, indices, output_size)
+        if self.training:
+            self._saved = (np.array(indices, np.int64), result.shape)
+        return result
+
+    def _unpool(self, x: ArrayInput, indices: IndexInput, size: Any) -> Array:
+        return type(self)._forward(
+            x, indices, self.kernel_size, self.stride, self.padding, size, layout=self.layout
+        )
+
+    def backward(self, grad: ArrayInput) -> Array:
+        """Carry the gradient of the result of the last call back to the values.
+
+        Of several values with one index only the last, which is the one that stayed, gets any.
+        """
+        indices, shape = self._last_call()
+        given = np.asarray(grad)
+        if given.shape != shape:
+            raise ValueError(
+                f"{type(self).__name__}.backward: grad must have shape {shape}, got {given.shape}"
+            )
+        order = np.arange(indices.size).reshape(indices.shape)
+        placed = self._unpool(order, indices, shape)
+        taken = self._take(given, indices)
+        stayed = self._take(placed, indices) == order
+        return np.where(stayed, taken, np.zeros((), given.dtype))
+
+    def _take(self, x: Array, indices: Indices) -> Array:
+        """Take the elements of the planes of x at the indices, in their shape."""
+        last = self.layout.endswith("C")
+        planes, places = (np.moveaxis(a, -1, -1 - self._axes) if last else a for a in (x, indices))
+        lead = places.ndim - self._axes
+
+        def flat(a: Array) -> Array:  # no -1, which an empty batch would leave open
+            return a.reshape(*a.shape[:lead], math.prod(a.shape[lead:]))
+
+        found = np.take_along_axis(flat(planes), flat(places), axis=-1).reshape(places.shape)
+        return np.moveaxis(found, -1 - self._axes, -1) if last else found
+
+
+def _shape(x: Any) -> tuple[int, ...]:
+    shape = getattr(x, "shape", None)
+    return tuple(np.shape(x) if shape is None else map(int, shape))

@@ -1,0 +1,233 @@
+// scatter and spread on small arrays between guard pages: every element type, random strides, all
+// targets. Whole numbers, which add up alike in any order; the order is the Python tests' matter.
+#include <algorithm>
+
+#include "cases.hpp"
+#include "jobs.hpp"
+#include "poolcore/error.hpp"
+#include "poolcore/scatter.hpp"
+#include "poolcore/spread.hpp"
+
+using namespace cases;
+
+namespace {
+
+constexpr std::size_t kArena = 1 << 18;
+using Shape = std::vector<std::int64_t>;
+
+// One array of the call in memory of its own.
+struct Array {
+    explicit Array(bool read_only) : arena(kArena, read_only) {}
+
+    void place(const Layout& wanted, Random& random) {
+        layout = wanted;
+        const auto flush = random.chance(50) ? guard::Flush::kFront : guard::Flush::kBack;
+        first = arena.place(layout.bytes, flush, static_cast<std::size_t>(random.below(9)));
+        std::fill_n(arena.writable(), layout.bytes, std::byte{guard::Arena::kFill});
+        arena.fill();
+        std::fill_n(arena.writable(), layout.bytes, std::byte{guard::Arena::kFill});
+    }
+    template <class View>
+    View view() const {
+        return layout.at<View>(first);
+    }
+    void write(const Shape& at, double value) {
+        const auto seen = view<poolcore::StridedView>();
+        const naive::Number number{value, static_cast<std::int64_t>(value)};
+        write_bits(arena.writable() + (seen.data - first) + offset_of(seen, at),
+                   naive::bits_of(number, layout.dtype), layout.dtype);
+    }
+    double read(const Shape& at) const {
+        const auto seen = view<poolcore::StridedView>();
+        const naive::Number n = naive::read(seen.data + offset_of(seen, at), layout.dtype);
+        return poolcore::is_float(layout.dtype) ? n.real : static_cast<double>(n.whole);
+    }
+
+    guard::Arena arena;
+    Layout layout;
+    std::byte* first = nullptr;
+};
+
+Layout random_layout(DType type, const Shape& shape, bool repeat, Random& random) {
+    std::vector<std::size_t> order(shape.size());
+    for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+    for (std::size_t i = order.size(); i > 1; --i)
+        if (random.chance(40))
+            std::swap(order[i - 1], order[static_cast<std::size_t>(random.below(
+                                        static_cast<std::int64_t>(i)))]);
+    return make_layout(type, shape, order, random.chance(50), repeat, random);
+}
+
+// Shapes of the results of a pooling and of its input, alike but for `n_axes` axes from `first`.
+struct Problem {
+    int n_axes;
+    int first;
+    Shape pooled, input;
+    DType type;
+
+    explicit Problem(Random& random) {
+        n_axes = static_cast<int>(random.between(1, 3));
+        first = static_cast<int>(random.between(0, 2));
+        const auto after = random.between(0, 1);
+        std::int64_t room = 400;  // elements, so that the naive loops stay short
+        for (int i = 0; i < first + n_axes + after; ++i) {
+            const std::int64_t most = std::min<std::int64_t>(room, random.chance(20) ? 40 : 4);
+            pooled.push_back(random.between(1, most));
+            const bool axis = i >= first && i < first + n_axes;
+            input.push_back(axis ? random.between(1, most) : pooled.back());
+            room /= std::max(pooled.back(), input.back());
+        }
+        type = static_cast<DType>(random.between(1, poolcore::kNumDTypes - 1));
+    }
+
+    std::int64_t flat(const Shape& at) const {
+        std::int64_t sum = 0;
+        for (int i = first; i < first + n_axes; ++i)
+            sum = sum * input[static_cast<std::size_t>(i)] + at[static_cast<std::size_t>(i)];
+        return sum;
+    }
+    std::int64_t plane() const {
+        std::int64_t n = 1;
+        for (int i = first; i < first + n_axes; ++i) n *= input[static_cast<std::size_t>(i)];
+        return n;
+    }
+    bool same_plane(const Shape& a, const Shape& b) const {
+        for (int i = 0; i < static_cast<int>(a.size()); ++i) {
+            const auto axis = static_cast<std::size_t>(i);
+            if ((i < first || i >= first + n_axes) && a[axis] != b[axis]) return false;
+        }
+        return true;
+    }
+};
+
+void check_result(const Array& out, const std::vector<double>& want, const std::string& what) {
+    bool failed = out.arena.touched();
+    for_each(out.layout.shape, [&](const auto& at, std::size_t number) {
+        failed = failed || out.read(at) != want[number];
+    });
+    if (failed) check::fail(__FILE__, __LINE__, what + " of " + poolcore::name(out.layout.dtype));
+}
+
+DType random_index_type(Random& random) {
+    constexpr DType types[] = {DType::kInt16, DType::kUInt16, DType::kInt32,
+                               DType::kUInt32, DType::kInt64, DType::kUInt64};
+    return types[random.below(6)];
+}
+
+struct Arrays {
+    Array values{true}, indices{true}, out{false};
+};
+
+void one_scatter(Arrays& a, Random& random) {
+    const Problem p(random);
+    a.values.place(random_layout(p.type, p.pooled, false, random), random);
+    a.indices.place(random_layout(random_index_type(random), p.pooled, false, random), random);
+    a.out.place(random_layout(p.type, p.input, false, random), random);
+    poolcore::ScatterSpec spec{"f", p.first, p.n_axes, random.chance(50), random.chance(50)};
+    std::vector<double> want(static_cast<std::size_t>(a.out.layout.elements()), 0.0);
+    const bool none = spec.add && poolcore::is_signed(a.indices.layout.dtype);
+    for_each(p.pooled, [&](const auto& at, std::size_t) {
+        const auto value = static_cast<double>(random.between(0, 3));
+        const std::int64_t index = none && random.chance(10) ? -1 : random.below(p.plane());
+        a.values.write(at, value);
+        a.indices.write(at, static_cast<double>(index));
+        for_each(p.input, [&](const auto& to, std::size_t number) {
+            if (p.flat(to) != index || !p.same_plane(at, to)) return;
+            want[number] = spec.add ? want[number] + value : value;
+        });
+    });
+    const auto run = [&] {
+        poolcore::RunControl control;
+        control.threads = static_cast<int>(random.between(1, 3));
+        return poolcore::scatter(spec, a.values.view<poolcore::StridedView>(),
+                                 a.indices.view<poolcore::StridedView>(),
+                                 a.out.view<poolcore::MutableView>(), control);
+    };
+    if (p.type != DType::kInt8 || !spec.add) {  // sums past 127 wrap around
+        CHECK(run() == poolcore::RunStatus::kDone);
+        check_result(a.out, want, "scatter");
+    }
+    Shape at;
+    for (const auto n : p.pooled) at.push_back(random.below(n));
+    a.indices.write(at, static_cast<double>(p.plane()));
+    bool refused = false;
+    try {
+        run();
+    } catch (const poolcore::PoolError& error) {
+        refused = error.kind() == poolcore::ErrorKind::kIndex;
+    }
+    CHECK(refused);
+    CHECK(!a.out.arena.touched());
+}
+
+bool random_windows(const Problem& p, poolcore::PoolSpec& spec, Random& random) {
+    spec.op = Op::kSum;
+    spec.n_axes = p.n_axes;
+    spec.ceil_mode = random.chance(30);
+    for (int i = 0; i < p.n_axes; ++i) {
+        spec.axes[i] = p.first + i;
+        auto& window = spec.params[i];
+        window.kernel = random.between(1, 4);
+        window.stride = random.between(1, 4);
+        window.dilation = random.chance(70) ? 1 : random.between(2, 4);
+        const std::int64_t e = window.dilation * (window.kernel - 1) + 1;
+        window.pad_lo = random.below(e);
+        window.pad_hi = random.below(e);
+        const auto n = p.input[static_cast<std::size_t>(p.first + i)];
+        if (n + window.pad_lo + window.pad_hi < e) return false;
+    }
+    return true;
+}
+
+void one_spread(Arrays& a, Random& random) {
+    const Problem p(random);
+    poolcore::PoolSpec spec;
+    if (!random_windows(p, spec, random)) return;
+    poolcore::StridedView input;
+    input.dtype = p.type;
+    input.rank = static_cast<int>(p.input.size());
+    std::copy(p.input.begin(), p.input.end(), input.shape);
+    const auto plan = poolcore::make_plan(spec, input);
+    const Shape grad_shape(plan.out_shape, plan.out_shape + plan.rank);
+    a.values.place(random_layout(p.type, grad_shape, false, random), random);
+    a.out.place(random_layout(plan.out_dtype, p.input, false, random), random);
+    std::vector<double> want(static_cast<std::size_t>(a.out.layout.elements()), 0.0);
+    for_each(grad_shape, [&](const auto& at, std::size_t) {
+        const auto value = static_cast<double>(random.between(0, 3));
+        a.values.write(at, value);
+        for_each(p.input, [&](const auto& to, std::size_t number) {
+            bool covers = p.same_plane(at, to);
+            for (int i = 0; covers && i < p.n_axes; ++i) {
+                const auto axis = static_cast<std::size_t>(p.first + i);
+                const auto& g = plan.geometry[i];
+                const std::int64_t reach = to[axis] - g.start(at[axis]);
+                covers = reach >= 0 && reach % g.dilation == 0 && reach / g.dilation < g.kernel;
+            }
+            if (covers) want[number] += value;
+        });
+    });
+    poolcore::RunControl control;
+    control.threads = static_cast<int>(random.between(1, 3));
+    CHECK(poolcore::spread(plan, a.values.view<poolcore::StridedView>(),
+                           a.out.view<poolcore::MutableView>(),
+                           control) == poolcore::RunStatus::kDone);
+    check_result(a.out, want, "spread");
+}
+
+template <class One>
+void on_every_target(const One& one) {
+    Random random(7);
+    Arrays arrays;
+    for (const auto target : usable_targets()) {
+        poolcore::set_target(poolcore::name(target));
+        for (long i = 0; i < check::rounds(600); ++i) one(arrays, random);
+    }
+    poolcore::set_target("auto");
+}
+
+}  // namespace
+
+TEST(scatter_between_guards) { on_every_target(one_scatter); }
+TEST(spread_between_guards) { on_every_target(one_spread); }
+
+TEST_MAIN()
