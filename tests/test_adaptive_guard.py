@@ -74,6 +74,7 @@ def test_random_sizes_as_torch(rng: np.random.Generator) -> None:
 INTERRUPT = """
 import os, signal, threading, numpy as np, poolcore
 x = np.broadcast_to(np.float32(1), (1, 1, {side}, {side}))
+signal.signal(signal.SIGINT, signal.default_int_handler)  # may come ignored from the shell
 threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
 try:
     for _ in range(10_000): poolcore.adaptive_avg_pool2d(x, {size}, threads={threads})
