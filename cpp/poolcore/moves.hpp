@@ -51,7 +51,7 @@ class LoopNest {
     }
 
    private:
-    Loop loops_[5];
+    Loop loops_[5] = {};
     int size_ = 0;
     std::int64_t run_;
     std::int64_t from_, to_;

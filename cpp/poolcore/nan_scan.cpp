@@ -148,7 +148,7 @@ bool any_nan(DType t, const std::byte* p, const Extent* axes, int n_axes) {
 
 bool holds_nan(const Schedule& s, const Box& box) {
     const std::byte* p = box.in;
-    Extent axes[kNumPhysical + 2];
+    Extent axes[kNumPhysical + 2] = {};
     int n_axes = 0;
     const auto add = [&](std::int64_t n, std::int64_t stride) {
         if (n == 1) return;
