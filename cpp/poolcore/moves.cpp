@@ -1,7 +1,6 @@
 #include "poolcore/moves.hpp"
 
 namespace poolcore {
-
 namespace {
 
 // What every kernel under a nest is called with, at these offsets of its outer loops.

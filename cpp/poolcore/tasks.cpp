@@ -158,10 +158,6 @@ std::int64_t outputs_per_task(const Schedule& s, int threads) {
     return std::clamp(share, least, kLarge);
 }
 
-}  // namespace
-
-namespace {
-
 struct Choice {
     BoxShape box;
     double cost = 0;  // 0: none fits
