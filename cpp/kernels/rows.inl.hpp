@@ -60,15 +60,35 @@ void rows_lines(const RowsArgs& a, Tail tail) {
                                tail);
 }
 
-// The widest vector that a line fills. Vectors narrower than 16 bytes are for bytes only.
+// How many of the lines may be done by a vector of N elements each, all but the last of which spill
+// into lines that are done later; what the vectors read lies between the first and the last tap.
+template <int N, class T>
+std::int64_t spilling_lines(const RowsArgs& a) {
+    constexpr std::int64_t size = sizeof(T);
+    if (a.dst_stride1 != a.n * size || a.src_stride1 < a.n * size || a.tap_stride < 0) return 0;
+    return a.n1 - (N - 1) / a.n;
+}
+
+// The widest vector that a line fills, or, in lines side by side, spills over. Vectors narrower
+// than 16 bytes are for bytes only.
 template <class O, int K, int N>
 void rows_width(const RowsArgs& a, Tail tail) {
-    constexpr std::size_t size = sizeof(typename O::T);
-    if constexpr (N == 1 || N * size < (size == 1 ? 8 : 16)) {
+    using T = typename O::T;
+    constexpr int narrowest = sizeof(T) == 1 ? 8 : int(16 / sizeof(T));
+    if constexpr (N == 1 || N < narrowest) {
         rows_lines<O, K, 1>(a, tail);
     } else {
         if (a.n >= N || tail == Tail::kSpill) return rows_lines<O, K, N>(a, tail);
-        rows_width<O, K, N / 2>(a, tail);
+        const std::int64_t spilling = spilling_lines<N, T>(a);
+        if (spilling <= 0 || (N > narrowest && a.n <= N / 2))
+            return rows_width<O, K, N / 2>(a, tail);
+        RowsArgs part = a;
+        part.n1 = spilling;
+        rows_lines<O, K, N>(part, Tail::kSpill);
+        part.n1 = a.n1 - spilling;
+        part.src += spilling * a.src_stride1;
+        part.dst += spilling * a.dst_stride1;
+        rows_lines<O, K, 1>(part, tail);
     }
 }
 

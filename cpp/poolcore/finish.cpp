@@ -138,9 +138,24 @@ struct Finisher {
                         call(p, a, b, 0, width, out_stride[kW], columns_differ);
                         continue;
                     }
-                    for (std::int64_t w = 0; w < width; ++w)
-                        call(p, a, b, w, box.inner, inner_stride, false);
+                    pixels(p, a, b, width);
                 }
+    }
+
+    // Lanes across: neighbours with the same counts, where they run on into each other, in one
+    // call.
+    void pixels(std::int64_t p, std::int64_t a, std::int64_t b, std::int64_t width) const {
+        const Counts& counts = divisors.axis[kW];
+        const bool dense = out_stride[kW] == box.inner * inner_stride;
+        const auto alike = [&](std::int64_t v, std::int64_t w) {
+            return counts.divisor_of(v) == counts.divisor_of(w) &&
+                   counts.real_of(v) == counts.real_of(w);
+        };
+        for (std::int64_t w = 0, next = 0; w < width; w = next) {
+            next = w + 1;
+            while (dense && next < width && alike(w, next)) ++next;
+            call(p, a, b, w, (next - w) * box.inner, inner_stride, false);
+        }
     }
 
     // All windows alike and one behind the other in memory: one call for the box.

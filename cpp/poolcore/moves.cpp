@@ -1,5 +1,7 @@
 #include "poolcore/moves.hpp"
 
+#include <cstring>
+
 namespace poolcore {
 namespace {
 
@@ -100,6 +102,27 @@ Doubled double_sum(const StageContext& c, Run run, std::int64_t k) {
 }
 
 }  // namespace
+
+namespace {
+
+// What a wide store writes too much, the next replace.
+template <std::int64_t Wide>
+void pick(const std::byte* src, std::byte* dst, std::int64_t n, std::int64_t pixel,
+          std::int64_t step) {
+    std::int64_t i = 0;
+    const std::int64_t wide = n - (Wide + pixel - 1) / pixel;
+    for (; i < wide; ++i) std::memcpy(dst + i * pixel, src + i * step, Wide);
+    for (; i < n; ++i)
+        std::memcpy(dst + i * pixel, src + i * step, static_cast<std::size_t>(pixel));
+}
+
+}  // namespace
+
+void pick_pixels(const std::byte* src, std::byte* dst, std::int64_t n, std::int64_t pixel,
+                 std::int64_t step) {
+    const auto picked = pixel <= kWidePixel / 2 ? pick<kWidePixel / 2> : pick<kWidePixel>;
+    picked(src, dst, n, pixel, step);
+}
 
 std::int64_t first_piece(const StageContext& c, std::int64_t k) {
     return c.combine != Combine::kSum || k % 4 == 0 ? 4 : 1;

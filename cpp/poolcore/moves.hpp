@@ -85,6 +85,17 @@ struct LineWindows {
 void call_slide(const StageContext& c, const LoopNest& nest, const Ends& ends,
                 const LineWindows& windows);
 
+// Runs of a few elements across the lanes, pixels: windows at every position of the line, in whole
+// vectors, from which those asked for are picked, take less than a loop over pixels.
+inline constexpr std::int64_t kWidePixel = 32;  // bytes
+inline bool picks_pixels(std::int64_t pixel, std::int64_t windows, std::int64_t stride) {
+    return pixel <= kWidePixel && windows > 4 && stride > 1 && stride <= 4;
+}
+
+// Copies n pixels that lie `step` bytes apart. Of src, kWidePixel bytes more may be read.
+void pick_pixels(const std::byte* src, std::byte* dst, std::int64_t n, std::int64_t pixel,
+                 std::int64_t step);
+
 // What is left to do after doubling: one last combination, per position of the run.
 struct Doubled {
     const std::byte* from;

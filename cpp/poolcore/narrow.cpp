@@ -1,9 +1,9 @@
 #include "poolcore/narrow.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include "poolcore/finish.hpp"
+#include "poolcore/moves.hpp"
 
 namespace poolcore {
 namespace {
@@ -150,10 +150,15 @@ class NarrowBox {
         }
         a.n = to.inner;
         const std::int64_t pixel = to.inner * bytes_;
-        const bool short_runs = pixel <= kWideStore && column.n > kFewPixels && w.stride <= 4;
-        if (short_runs && to.stride[kW] == pixel &&
-            source_.stride[kW] == to.inner * source_.inner_stride)
-            return run_dense(kernel, a, column.n, {{line, plane, slice, {1, 0, 0}}});
+        const bool dense = to.stride[kW] == pixel &&
+                           source_.stride[kW] == to.inner * source_.inner_stride;
+        const Nest lines{{line, plane, slice, {1, 0, 0}}};
+        if (dense && w.stride == 1) {
+            a.n *= column.n;
+            return run(kernel, a, lines);
+        }
+        if (dense && picks_pixels(pixel, column.n, w.stride))
+            return run_dense(kernel, a, column.n, lines);
         run(kernel, a, {{column, line, plane, slice}});
     }
 
@@ -186,31 +191,18 @@ class NarrowBox {
         a.n = ((windows - 1) * stride + 1) * args.n;
         a.n0 = a.n1 = 1;
         a.src_stride0 = a.src_stride1 = a.dst_stride0 = a.dst_stride1 = 0;
-        a.dst = scratch_.take(a.n * bytes_ + kWideStore);
+        a.dst = scratch_.take(a.n * bytes_ + kWidePixel);
         const Loop* loops = nest.loops;
         for (std::int64_t i = 0; i < loops[2].n; ++i)
             for (std::int64_t j = 0; j < loops[1].n; ++j)
                 for (std::int64_t k = 0; k < loops[0].n; ++k) {
                     a.src = args.src + i * loops[2].from + j * loops[1].from + k * loops[0].from;
                     kernel(a);
-                    pick(a.dst, args.dst + i * loops[2].to + j * loops[1].to + k * loops[0].to,
-                         windows, pixel, stride * pixel);
+                    pick_pixels(a.dst, args.dst + i * loops[2].to + j * loops[1].to + k * loops[0].to,
+                                windows, pixel, stride * pixel);
                 }
         scratch_.release(mark);
     }
-
-    // Copies pixels that lie `step` apart; what a wide store writes too much, the next replace.
-    static void pick(const std::byte* src, std::byte* dst, std::int64_t n, std::int64_t pixel,
-                     std::int64_t step) {
-        std::int64_t i = 0;
-        const std::int64_t wide = n - (kWideStore + pixel - 1) / pixel;
-        for (; i < wide; ++i) std::memcpy(dst + i * pixel, src + i * step, kWideStore);
-        for (; i < n; ++i)
-            std::memcpy(dst + i * pixel, src + i * step, static_cast<std::size_t>(pixel));
-    }
-
-    static constexpr std::int64_t kWideStore = 16;
-    static constexpr std::int64_t kFewPixels = 4;
 
     const Schedule& s_;
     const Box& box_;

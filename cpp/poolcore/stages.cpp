@@ -18,12 +18,40 @@ LoopNest window_loops(const StageContext& c, int axis, const Field& from, const 
     return nest;
 }
 
+// Windows of pixels on one line after the other: see picks_pixels.
+void pool_pixels(const StageContext& c, const Field& from, const Field& to, const Ends& ends,
+                 std::int64_t windows, std::int64_t stride, const Taps& taps) {
+    const std::int64_t positions = (windows - 1) * stride + 1;
+    const std::int64_t pixel = to.stride[kW];
+    const std::int64_t mark = c.scratch->mark();
+    std::byte* line = c.scratch->take(positions * pixel);
+    const LoopNest nest(positions * to.inner, c.source_element(), c.element());
+    for (std::int64_t p = 0; p < to.planes; ++p)
+        for (std::int64_t a = 0; a < to.extent[kA]; ++a)
+            for (std::int64_t b = 0; b < to.extent[kB]; ++b) {
+                const std::int64_t at = p * from.plane_stride + a * from.stride[kA] +
+                                        b * from.stride[kB];
+                call_rows(c, nest, {ends.from + at, nullptr, line, nullptr}, taps);
+                pick_pixels(line,
+                            ends.to + p * to.plane_stride + a * to.stride[kA] + b * to.stride[kB],
+                            windows, pixel, stride * pixel);
+            }
+    c.scratch->release(mark);
+}
+
 void pool_windows(const StageContext& c, const AxisGeometry& g, int axis, const Field& from,
                   const Field& to, Range windows, TapRange taps) {
     const std::int64_t stride = from.stride[axis];
     const std::int64_t at = g.start(windows.lo) + taps.first * g.dilation - from.origin[axis];
     const std::int64_t source = taps.count() > 0 ? at * stride : 0;
     const std::int64_t result = (windows.lo - to.origin[axis]) * to.stride[axis];
+    const std::int64_t pixel = to.inner * c.element();
+    if (axis == kW && taps.count() > 0 && !c.with_index() && to.stride[kW] == pixel &&
+        stride == to.inner * c.source_element() && picks_pixels(pixel, windows.size(), g.stride))
+        return pool_pixels(c, from, to,
+                           {from.values + source, nullptr, to.values + result, nullptr},
+                           windows.size(), g.stride,
+                           {g.dilation * stride, g.kernel, taps.first, taps.last});
     const LoopNest nest =
         window_loops(c, axis, from, to, windows.size(), g.stride * stride);
     call_rows(c, nest,

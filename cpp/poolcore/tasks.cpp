@@ -70,6 +70,9 @@ std::int64_t box_scratch(const Schedule& s, const BoxShape& box) {
                 temporary = std::max(temporary, kRunningBytes + 4 * kScratchSlack);
         } else if (lanes_pooled(s, x)) {
             temporary = std::max(temporary, times(3, bytes()));
+        } else if (x == kW) {  // one line: see picks_pixels
+            const std::int64_t line = times(times(extent[kW], box.inner), size);
+            temporary = std::max(temporary, Scratch::footprint(line));
         }
         extent[x] = box.out[x];
         const bool written = i + 1 == s.n_stages && s.direct_out;
