@@ -14,6 +14,7 @@ from support import BFLOAT16, DTYPES, assert_same, configurations, function, ran
 SOME = [np.dtype(t) for t in (np.bool_, np.uint8, np.int16, np.float32, np.float64)] + [BFLOAT16]
 OPTIONS = [
     ("max", {"return_indices": True}),
+    ("max", {}),
     ("min", {}),
     ("avg", {}),
     ("sum", {}),
@@ -47,6 +48,31 @@ def test_same_bits_as_the_contiguous_copy(
                     note = f"{op} {dtype} on {target}, {threads} threads"
                     assert_same(g, w, note, nan_bits=op in ("avg", "sum"))
         assert view.tobytes() == before
+
+
+@pytest.mark.parametrize("maker", layouts.LAYOUTS, ids=layouts.name)
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("dtype", SOME, ids=name)
+def test_whole_planes_in_every_order_of_memory(
+    dtype: np.dtype, depth: int, maker: layouts.Maker, rng: np.random.Generator
+) -> None:
+    for height, width in ((2, 2), (3, 2), (7, 7), (8, 5), (6, 1), (1, 6), (12, 3)):
+        x = random_array(rng, dtype, (2, 9, 3, height, width))
+        if oracle.is_float(dtype):  # extrema that are zeros of either sign
+            zeros = np.where(rng.random(x.shape) < 0.5, -0.0, 0.0).astype(dtype)
+            x[:, ::2] = np.where(rng.random(x.shape) < 0.5, zeros, -np.abs(x))[:, ::2]
+        view = maker(x)
+        copy = np.array(view, order="C")
+        kernel, padding = (depth, height, width), (depth // 2, 0, 0)
+        for op in ("max", "min", "sum", "avg"):
+            pooling = function(op, 3)
+            want = oracle.pool(
+                copy, kernel, op, axes=(2, 3, 4), stride=1, padding=[(p, p) for p in padding]
+            )
+            got = pooling(view, kernel, 1, padding)
+            assert_same(got, pooling(copy, kernel, 1, padding), op, nan_bits=op in ("avg", "sum"))
+            if op in ("max", "min"):
+                assert_same(got, want, op, nan_bits=False)
 
 
 @pytest.mark.parametrize("maker", layouts.LAYOUTS, ids=layouts.name)

@@ -94,12 +94,12 @@ Start start_of(const Schedule& s, const Pass& pass, const Box& box, bool may_rea
     Range& columns = start.columns;
     columns = across ? start.ranges[kW] : whole(lanes, box.windows[kW]);
     start.end = columns.hi;
-    start.tail = !across && fills_up(lanes, box.windows[kW]);
     const bool inside =
         columns.lo == start.ranges[kW].lo && columns.hi == start.ranges[kW].hi;
     const bool edges = s.together == 0 && together_takes_edges(lanes, box.windows[kW]);
     start.widens = s.widens && pass.combine == s.combine && pass.work == s.work;
     start.direct = start.widens || (may_read_x && (!s.lanes_first() || inside || edges));
+    start.tail = !across && fills_up(lanes, box.windows[kW]) && !(start.direct && s.whole_planes);
     if (start.tail && !(start.direct && s.lanes_first()))
         columns.hi = columns.lo + (columns.size() + 7) / 8 * 8;
     if (!start.direct) start.ranges[kW] = columns;
@@ -137,21 +137,23 @@ void pool_packed_rows(const Schedule& s, const StageContext& c, const Pass& pass
     }
 }
 
-// Planes that are one window each.
-Field pool_planes(const Schedule& s, const StageContext& c, const Field& from, const Box& box,
-                  bool to_output) {
-    const Field to =
-        to_output ? field_on_output(s, box) : make_field(c, box.planes, box.windows, 1);
+// Planes of kB and kW that are one window each.
+void pool_planes(const StageContext& c, const Field& from, const Field& to) {
+    const bool run_on = from.plane_stride == from.extent[kA] * from.stride[kA] &&
+                        to.plane_stride == to.extent[kA] * to.stride[kA];
+    const bool single = from.extent[kA] == 1;
     PlanesArgs a;
-    a.src = from.values;
-    a.dst = to.values;
-    a.planes = from.planes;
+    a.planes = run_on ? from.planes * from.extent[kA] : single ? from.planes : from.extent[kA];
+    a.plane_stride = single ? from.plane_stride : from.stride[kA];
     a.rows = from.extent[kB];
     a.n = from.extent[kW];
-    a.plane_stride = from.plane_stride;
     a.row_stride = from.stride[kB];
-    c.kernels->planes[static_cast<int>(c.combine)][static_cast<int>(c.work)](a);
-    return to;
+    const std::int64_t calls = run_on || single ? 1 : from.planes;
+    for (std::int64_t p = 0; p < calls; ++p) {
+        a.src = from.values + p * from.plane_stride;
+        a.dst = to.values + p * to.plane_stride;
+        c.kernels->planes[static_cast<int>(c.combine)][static_cast<int>(c.work)](a);
+    }
 }
 
 // Pools the box in one pass, stage after stage.
@@ -164,15 +166,16 @@ Field pool_box(const Schedule& s, const StageContext& c, const Pass& pass, const
     Field field;
     if (start.direct) field = field_on_source(start.source, box, ranges);
     if (!start.direct && !by_rows) field = packed(c, pass, box, start, ranges[kB]);
-    if (s.whole_planes) return pool_planes(s, c, field, box, access.write_result);
     StageContext first = c;
     first.widens = start.widens;
     first.source = s.plan->in_dtype;
     for (int i = 0; i < s.n_stages; ++i) {
         const int axis = s.order[i];
         const AxisGeometry& g = s.axis[axis].geometry;
-        const bool together = i == s.together;
-        const bool margins = i == 0 && start.direct && s.inner.n == 1 && !s.lanes_first();
+        const bool planes = s.whole_planes && axis != kA;
+        const bool together = i == s.together || planes;
+        const bool margins =
+            i == 0 && start.direct && s.inner.n == 1 && !s.lanes_first() && !planes;
         ranges[axis] = box.windows[axis];
         if (together) {
             ++i;
@@ -190,6 +193,8 @@ Field pool_box(const Schedule& s, const StageContext& c, const Pass& pass, const
                              : make_field(c, box.planes, ranges, box.inner);
         if (by_rows && i == 0) {
             pool_packed_rows(s, c, pass, box, start, to);
+        } else if (planes) {
+            pool_planes(c, field, to);
         } else if (together) {
             pool_together(c, s.axis[kB].geometry, s.axis[kW].geometry, field, to,
                           access.divisor);

@@ -217,12 +217,20 @@ bool is_whole(const AxisGeometry& g) {
     return g.out == 1 && g.kernel == g.in && g.dilation == 1 && g.pad_lo == 0 && g.pad_hi == 0;
 }
 
+// Planes of kB and kW; kA, where it is pooled, in a stage of its own, before or after them.
 void find_whole_planes(Schedule& s) {
     const AxisGeometry& b = s.axis[kB].geometry;
     const AxisGeometry& w = s.axis[kW].geometry;
     const bool lanes_first = s.combine != Combine::kSum && is_float(s.plan->in_dtype);
-    s.whole_planes = s.n_stages == 2 && s.order[0] != kA && s.order[1] != kA && s.inner.n == 1 &&
-                     s.axis[kA].geometry.out == 1 &&
+    int planes = 0;
+    for (int i = 0; i < s.n_stages; ++i) planes += s.order[i] != kA;
+    const bool side_by_side = s.n_stages == planes || s.order[1] != kA;
+    // The kernel's own order, which integers do not mind.
+    const int first = s.order[0] == kA ? s.order[1] : s.order[0];
+    const bool in_order = !is_float(s.plan->in_dtype) || first == (lanes_first ? kW : kB);
+    s.whole_planes = planes == 2 && side_by_side && in_order && s.inner.n == 1 &&
+                     (s.n_stages == 3 ? s.axis[kA].in_stride > 0
+                                      : s.axis[kA].geometry.out == 1) &&
                      !s.with_index() && is_whole(b) && is_whole(w) && w.in <= kMaxPlaneSide &&
                      s.axis[kB].in_stride > 0 && s.axis[kW].in_stride > 0 &&
                      (!lanes_first || b.in <= kMaxPlaneSide) &&

@@ -67,7 +67,9 @@ std::int64_t box_scratch(const Schedule& s, const BoxShape& box) {
             extent[x] = reach(g, box.out[x]);
             temporary = std::max(temporary, doubling_scratch(s, box, x, extent, bytes()));
             if (!lanes_pooled(s, x) && uses_running(s.combine, g, box.out[x]))
-                temporary = std::max(temporary, kRunningBytes + 4 * kScratchSlack);
+                temporary = std::max(
+                    temporary,
+                    std::min(kRunningBytes, running_scratch(g, true)) + 4 * kScratchSlack);
         } else if (lanes_pooled(s, x)) {
             temporary = std::max(temporary, times(3, bytes()));
         } else if (x == kW) {  // one line: see picks_pixels
