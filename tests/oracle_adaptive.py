@@ -7,6 +7,7 @@ else does.
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -50,3 +51,33 @@ def pool(
             indices[tuple(target)] = np.ravel_multi_index(there, [x.shape[a] for a in axes])
         values[tuple(target)] = got
     return (values, indices) if wants_indices else values
+
+
+def covering(n: int, o: int) -> list[list[int]]:
+    """For every element of an axis, the windows that hold it, in ascending order."""
+    return [[i for i, (lo, hi) in enumerate(windows(n, o)) if lo <= p < hi] for p in range(n)]
+
+
+@np.errstate(all="ignore")
+def backward(grad: np.ndarray, shape: tuple[int, ...], axes: tuple[int, ...]) -> np.ndarray:
+    """The gradient of adaptive means of `axes`, ascending, of an array of `shape`."""
+    pairs = [(shape[a], grad.shape[a]) for a in axes]
+    longest = math.prod(max((hi - lo for lo, hi in windows(n, o)), default=1) for n, o in pairs)
+    most = math.prod(max(map(len, covering(n, o))) for n, o in pairs)
+    floats = oracle.is_float(grad.dtype)
+    narrow = floats and grad.dtype != np.float64 and most <= 4096 and longest <= 2**24
+    work = np.float32 if narrow else np.float64
+    x = oracle.widen(grad).astype(work) + work(0)
+    counts = np.ones((), work)
+    for axis, (n, o) in zip(axes, pairs, strict=True):
+        lengths = np.array([hi - lo for lo, hi in windows(n, o)], work)
+        counts = counts * lengths.reshape([-1 if a == axis else 1 for a in range(grad.ndim)])
+    x = x / counts
+    for axis, (n, o) in zip(axes, pairs, strict=True):
+        rows = []
+        for found in covering(n, o):
+            terms = [np.take(x, i, axis=axis) for i in found]
+            zero = np.zeros(x.shape[:axis] + x.shape[axis + 1 :], work)
+            rows.append(oracle.tree_sum(terms.__getitem__, len(terms)) if terms else zero)
+        x = np.stack(rows, axis=axis)
+    return oracle.narrow_to(x + work(0), grad.dtype if floats else np.dtype(np.float64))

@@ -14,7 +14,8 @@ from poolcore import nn
 from support import assert_same
 
 KINDS = ("MaxPool", "MinPool", "AvgPool", "SumPool")
-NAMES = [f"{kind}{nd}d" for kind in (*KINDS, "MaxUnpool") for nd in (1, 2, 3)]
+ADAPTIVE = ("AdaptiveMaxPool", "AdaptiveMinPool", "AdaptiveAvgPool")
+NAMES = [f"{kind}{nd}d" for kind in (*KINDS, *ADAPTIVE, "MaxUnpool") for nd in (1, 2, 3)]
 LAST = {1: "NWC", 2: "NHWC", 3: "NDHWC"}
 
 
@@ -46,7 +47,7 @@ def test_arguments_are_typed_and_described(name: str) -> None:
 
 def test_argument_order_is_that_of_torch() -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-    for kind in ("MaxPool", "AvgPool", "MaxUnpool"):
+    for kind in ("MaxPool", "AvgPool", "MaxUnpool", "AdaptiveMaxPool", "AdaptiveAvgPool"):
         for nd in (1, 2, 3):
             theirs = inspect.signature(getattr(torch.nn, f"{kind}{nd}d")).parameters
             ours = inspect.signature(getattr(nn, f"{kind}{nd}d")).parameters
@@ -82,6 +83,34 @@ def test_layers_are_the_functions(kind: str, nd: int, rng: np.random.Generator) 
 
 
 @pytest.mark.parametrize("nd", [1, 2, 3])
+@pytest.mark.parametrize("kind", ADAPTIVE)
+def test_adaptive_layers_are_the_functions(kind: str, nd: int, rng: np.random.Generator) -> None:
+    x = data(rng, nd)
+    op = kind[8:11].lower()
+    pooling = getattr(poolcore, f"adaptive_{op}_pool{nd}d")
+    size = (4, None, 2)[:nd]
+    for last in (False, True):
+        y = np.ascontiguousarray(np.moveaxis(x, 1, -1)) if last else x
+        options = {"layout": LAST[nd]} if last else {}
+        made = layer(kind, nd, size, **options)
+        got = made(y)
+        assert_same(got, pooling(y, size, **options))
+        grad = rng.standard_normal(got.shape)
+        if op == "avg":
+            function = getattr(poolcore, f"adaptive_avg_pool{nd}d_backward")
+            assert_same(made.backward(grad), function(grad, y.shape, **options))
+            with pytest.raises(ValueError, match=rf"^{kind}{nd}d.backward: grad must have shape"):
+                made.backward(grad[:1])
+            continue
+        found = pooling(y, size, return_indices=True, **options)
+        function = getattr(poolcore, f"adaptive_max_pool{nd}d_backward")
+        assert_same(made.backward(grad), function(grad, found[1], y.shape, **options))
+        both = layer(kind, nd, size, True, **options)(y)
+        assert_same(both[0], found[0])
+        assert_same(both[1], found[1])
+
+
+@pytest.mark.parametrize("nd", [1, 2, 3])
 def test_pytorch(nd: int, rng: np.random.Generator) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     x = data(rng, nd)
@@ -92,10 +121,12 @@ def test_pytorch(nd: int, rng: np.random.Generator) -> None:
         ("AvgPool", (2,), {}),
         ("AvgPool", (3, 2, 1, True, False), {}),
         ("AvgPool", (3, 2, 1), {} if nd == 1 else {"divisor_override": 5}),
+        ("AdaptiveAvgPool", (4,), {}),
+        ("AdaptiveMaxPool", (5,), {}),
     ):
         theirs = getattr(torch.nn, f"{kind}{nd}d")(*arguments, **options)
         ours = layer(kind, nd, *arguments, **options)
-        if nd > 1 or kind == "MaxPool":  # AvgPool1d makes tuples of its arguments
+        if nd > 1 or kind != "AvgPool":  # AvgPool1d makes tuples of its arguments
             assert repr(ours) == repr(theirs)
         tensor = torch.from_numpy(x).requires_grad_()
         want = theirs(tensor)
@@ -162,6 +193,10 @@ def test_repr() -> None:
         nn.SumPool2d(2, layout="NHWC"):
             "SumPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False, "
             "layout='NHWC')",
+        nn.AdaptiveMaxPool2d((3, None)):
+            "AdaptiveMaxPool2d(output_size=(3, None))",
+        nn.AdaptiveAvgPool1d(4, layout="NWC"):
+            "AdaptiveAvgPool1d(output_size=4, layout='NWC')",
         nn.MaxUnpool2d((2, 3)):
             "MaxUnpool2d(kernel_size=(2, 3), stride=(2, 3), padding=0)",
     }.items():  # fmt: skip
@@ -171,7 +206,7 @@ def test_repr() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_pickling(name: str, rng: np.random.Generator) -> None:
     nd = int(name[-2])
-    made = getattr(nn, name)(3, 2, 1)
+    made = getattr(nn, name)(*((3,) if "Adaptive" in name else (3, 2, 1)))
     x = data(rng, nd)
     arguments = (x, np.zeros(x.shape, int)) if "Un" in name else (x,)
     want = made(*arguments)

@@ -35,6 +35,8 @@ INVERSE_POSITIONAL = {
        for nd in (1, 2, 3)},
     **{f"sum_pool{nd}d_backward": ["grad", "input_shape", *POSITIONAL["sum"][1:]]
        for nd in (1, 2, 3)},
+    **{f"adaptive_max_pool{nd}d_backward": ["grad", "indices", "input_shape"] for nd in (1, 2, 3)},
+    **{f"adaptive_avg_pool{nd}d_backward": ["grad", "input_shape"] for nd in (1, 2, 3)},
 }  # fmt: skip
 NAMES |= set(INVERSE_POSITIONAL)
 POSITIONAL["min"] = POSITIONAL["max"]

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 
 #include "bindings/arguments.hpp"
 #include "bindings/outputs.hpp"
@@ -31,9 +32,14 @@ enum SpreadArg {
     kNumSpreadArgs,
 };
 
-// Reads the windows as the forward function does.
+// Reads the windows as the forward function does; how many adaptive ones there are is for the
+// shape of the gradient to say.
 void read_windows(PyObject* const* args, const PlaneFunction& f, PoolSpec& spec) {
     const int n = f.n_axes;
+    if (std::string_view(f.name).starts_with("adaptive")) {
+        spec.windows = WindowKind::kAdaptive;
+        return;
+    }
     std::int64_t kernel[kMaxPooledAxes], stride[kMaxPooledAxes], dilation[kMaxPooledAxes];
     bool listed = parse_per_axis(args[kSpreadKernel], {f.name, "kernel_size"}, n, kernel);
     if (args[kSpreadStride] == Py_None)
@@ -53,7 +59,7 @@ void read_windows(PyObject* const* args, const PlaneFunction& f, PoolSpec& spec)
 PoolSpec read_spec(PyObject* const* args, const PlaneFunction& f) {
     PoolSpec spec;
     spec.function = f.name;
-    spec.op = f.name[0] == 'a' ? Op::kAvg : Op::kSum;
+    spec.op = f.name[0] == 's' ? Op::kSum : Op::kAvg;
     spec.n_axes = f.n_axes;
     spec.ceil_mode = parse_bool(args[kSpreadCeilMode], {f.name, "ceil_mode"});
     spec.count_include_pad =
@@ -91,7 +97,9 @@ double estimate_work(const PoolPlan& plan, std::int64_t elements) {
     double work = static_cast<double>(elements);
     for (int i = 0; i < plan.spec.n_axes; ++i) {
         const AxisGeometry& g = plan.geometry[i];
-        work *= 1 + static_cast<double>(g.kernel / g.stride);
+        // Of the windows over an element: `period` of them lie on every `stride` elements.
+        work *= 1 + static_cast<double>(g.kernel) * static_cast<double>(g.period) /
+                        static_cast<double>(g.stride);
     }
     return 2 * work;
 }
@@ -99,7 +107,9 @@ double estimate_work(const PoolPlan& plan, std::int64_t elements) {
 PyObject* window_backward(PyObject* const* args) {
     static constexpr std::initializer_list<PlaneFunction> kFunctions = {
         {"avg_pool1d_backward", 1}, {"avg_pool2d_backward", 2}, {"avg_pool3d_backward", 3},
-        {"sum_pool1d_backward", 1}, {"sum_pool2d_backward", 2}, {"sum_pool3d_backward", 3}};
+        {"sum_pool1d_backward", 1}, {"sum_pool2d_backward", 2}, {"sum_pool3d_backward", 3},
+        {"adaptive_avg_pool1d_backward", 1}, {"adaptive_avg_pool2d_backward", 2},
+        {"adaptive_avg_pool3d_backward", 3}};
     const PlaneFunction& f = find_function(args[kSpreadFunction], kFunctions);
     const ArgName grad_name{f.name, "grad"}, out_name{f.name, "out"};
     const py::object grad = as_array(args[kSpreadGrad], grad_name);
@@ -118,7 +128,11 @@ PyObject* window_backward(PyObject* const* args) {
     if (view.rank != rank) fail_value(grad_name, "changed while it was read");
     check_same_outside(shape, view, axes, {f.name, "input_shape"}, "grad");
     check_input_shape(f, shape, axes);
-    for (int i = 0; i < axes.n; ++i) spec.axes[i] = axes.first + i;
+    for (int i = 0; i < axes.n; ++i) {
+        spec.axes[i] = axes.first + i;
+        if (spec.windows == WindowKind::kAdaptive)
+            spec.params[i].kernel = view.shape[axes.first + i];
+    }
     const PoolPlan plan = plan_forward(spec, shape, view);
     const ResultShape result(rank, shape, checked_elements(f.name, shape, rank, plan.out_dtype));
     if (out) {

@@ -22,21 +22,13 @@ WindowRange columns_of(const SpreadJob& job, std::int64_t lo, std::int64_t hi, b
     return padded ? all : real;
 }
 
-// At most so many windows cover `n` neighbours of an axis, U's padding included where it is.
-std::int64_t most_windows(const SpreadJob& job, int x, std::int64_t n) {
-    const AxisGeometry& g = job.cover[x].geometry();
-    const bool absurd = n - 1 > INT64_MAX - g.effective();
-    const std::int64_t reach = absurd ? INT64_MAX : n - 1 + g.effective();
-    return std::min(g.out, (reach - 1) / g.stride + 2);
-}
-
 }  // namespace
 
 std::int64_t spread_scratch(const SpreadJob& job, const SpreadBox& box) {
     const std::int64_t e = job.element();
     std::int64_t obs[2];
-    for (int x = 0; x < 2; ++x) obs[x] = most_windows(job, x, box.n[x]);
-    const std::int64_t columns = times(2, most_windows(job, 2, box.n[2])) + 64;
+    for (int x = 0; x < 2; ++x) obs[x] = job.cover[x].most_around(box.n[x]);
+    const std::int64_t columns = times(2, job.cover[2].most_around(box.n[2])) + 64;
     const std::int64_t strip = times(std::min(box.strip, columns), box.lanes);
     const std::int64_t plane = times(times(obs[1], strip), e);
     const std::int64_t row = times(times(columns, box.lanes), e);
@@ -229,8 +221,8 @@ class Spreader {
         const std::int64_t step = job_.cover[2].step(), unit = lanes_ * e_;
         if (c.count == 0) {
             std::memset(results_, 0, static_cast<std::size_t>(n * unit));
-        } else if (!padded_) {
-            const std::int64_t stride = job_.cover[2].geometry().stride;
+        } else if (!padded_ || job_.cover[2].adaptive()) {
+            const std::int64_t stride = job_.cover[2].phases();
             for (std::int64_t i = 0; i < n; ++i) {
                 const Covering own = job_.cover[2].at(p + i * stride);
                 sum(own, step, u + (own.first + own.lo * step - columns_.lo) * unit, unit,
@@ -246,7 +238,7 @@ class Spreader {
     }
 
     void finish_row(const std::byte* u, std::byte* out) const {
-        const std::int64_t stride = job_.cover[2].geometry().stride, width = job_.axis[2].out;
+        const std::int64_t stride = job_.cover[2].phases(), width = job_.axis[2].out;
         const std::int64_t phases = std::min(stride, task_.hi[2] - task_.lo[2]);
         for (std::int64_t phase = 0; phase < phases; ++phase) {
             const std::int64_t p = task_.lo[2] + phase;

@@ -26,9 +26,20 @@ struct WindowRange {
 
 // Tap j of window o falls on o*stride - pad_lo + j*dilation. So the taps that fall on element p
 // are those with j*dilation = p + pad_lo modulo the stride: one of every `period`.
+// Adaptive windows turn round: element p lies in the windows [floor(p*o/n), ceil((p+1)*o/n)), which
+// is what window p of n windows would cover on an axis of o elements.
 class Cover {
    public:
     explicit Cover(const AxisGeometry& geometry) : g_(geometry) {
+        if (adaptive()) {
+            turned_.in = g_.out;
+            turned_.out = g_.in;
+            turned_.stride = g_.period;
+            turned_.period = g_.stride;
+            turned_.kernel =
+                g_.period / g_.stride + std::min<std::int64_t>(g_.period % g_.stride, 2);
+            return;
+        }
         common_ = std::gcd(g_.stride, g_.dilation);
         period_ = g_.stride / common_;
         step_ = g_.dilation / common_;
@@ -36,12 +47,29 @@ class Cover {
     }
 
     const AxisGeometry& geometry() const { return g_; }
+    // No two neighbours need be covered alike; all windows exist.
+    bool adaptive() const { return g_.period > 1; }
+    // Elements so far apart are covered by windows side by side.
+    std::int64_t phases() const { return adaptive() ? 1 : g_.stride; }
     std::int64_t step() const { return step_; }
     // As many windows as cover any element.
-    std::int64_t most() const { return (g_.kernel - 1) / period_ + 1; }
+    std::int64_t most() const {
+        return adaptive() ? turned_.kernel : (g_.kernel - 1) / period_ + 1;
+    }
+    // At most so many windows, existing or not, are around `n` neighbours.
+    std::int64_t most_around(std::int64_t n) const {
+        if (adaptive()) {
+            const auto wide = static_cast<__int128>(n) * g_.period / g_.stride + 2;
+            return static_cast<std::int64_t>(std::min<__int128>(wide, g_.out));
+        }
+        const bool absurd = n - 1 > INT64_MAX - g_.effective();
+        const std::int64_t reach = absurd ? INT64_MAX : n - 1 + g_.effective();
+        return std::min(g_.out, (reach - 1) / g_.stride + 2);
+    }
     bool trivial() const { return g_.in == 1 && g_.kernel == 1 && g_.out == 1; }
 
     Covering at(std::int64_t p) const {
+        if (adaptive()) return {turned_.start(p), turned_.length(p), 0, turned_.length(p)};
         const std::int64_t q = p + g_.pad_lo;
         if (q % common_ != 0) return {};
         const auto wide = static_cast<__int128>(q / common_ % period_) * inverse_;
@@ -59,6 +87,7 @@ class Cover {
 
     // From the first to the last window over the elements [p0, p1), whether they exist or not.
     WindowRange around(std::int64_t p0, std::int64_t p1) const {
+        if (adaptive()) return {turned_.start(p0), turned_.start(p1 - 1) + turned_.length(p1 - 1)};
         const std::int64_t low = p0 + g_.pad_lo - (g_.effective() - 1);
         const std::int64_t from = low > 0 ? (low - 1) / g_.stride + 1 : low / g_.stride;
         return {from, (p1 - 1 + g_.pad_lo) / g_.stride + 1};
@@ -85,7 +114,8 @@ class Cover {
     }
 
     AxisGeometry g_;
-    std::int64_t common_, period_, step_, inverse_;
+    AxisGeometry turned_;  // adaptive: n and o exchanged
+    std::int64_t common_ = 1, period_ = 1, step_ = 1, inverse_ = 0;
 };
 
 }  // namespace poolcore

@@ -12,6 +12,14 @@ from poolcore._adaptive import (
     adaptive_min_pool2d,
     adaptive_min_pool3d,
 )
+from poolcore._adaptive_backward import (
+    adaptive_avg_pool1d_backward,
+    adaptive_avg_pool2d_backward,
+    adaptive_avg_pool3d_backward,
+    adaptive_max_pool1d_backward,
+    adaptive_max_pool2d_backward,
+    adaptive_max_pool3d_backward,
+)
 from poolcore._average import avg_pool1d, avg_pool2d, avg_pool3d
 from poolcore._backward import (
     avg_pool1d_backward,
@@ -45,11 +53,17 @@ from poolcore._unpool import max_unpool1d, max_unpool2d, max_unpool3d
 __all__ = [
     "__version__",
     "adaptive_avg_pool1d",
+    "adaptive_avg_pool1d_backward",
     "adaptive_avg_pool2d",
+    "adaptive_avg_pool2d_backward",
     "adaptive_avg_pool3d",
+    "adaptive_avg_pool3d_backward",
     "adaptive_max_pool1d",
+    "adaptive_max_pool1d_backward",
     "adaptive_max_pool2d",
+    "adaptive_max_pool2d_backward",
     "adaptive_max_pool3d",
+    "adaptive_max_pool3d_backward",
     "adaptive_min_pool1d",
     "adaptive_min_pool2d",
     "adaptive_min_pool3d",

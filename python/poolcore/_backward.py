@@ -7,7 +7,7 @@ from typing import SupportsIndex, TypeVar
 
 from poolcore._core import max_backward as _max_backward
 from poolcore._core import window_backward as _window_backward
-from poolcore._docs import complete_inverse
+from poolcore._docs_inverse import complete_inverse
 from poolcore._typing import (
     Array,
     ArrayInput,

@@ -11,13 +11,13 @@ import textwrap
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-__all__ = ["complete", "complete_global", "complete_inverse"]
+__all__ = ["complete", "complete_global"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-_LAYOUTS = {1: ("NCW", "NWC"), 2: ("NCHW", "NHWC"), 3: ("NCDHW", "NDHWC")}
+LAYOUTS = {1: ("NCW", "NWC"), 2: ("NCHW", "NHWC"), 3: ("NCDHW", "NDHWC")}
 
-_PARAMETERS = {
+PARAMETERS = {
     "x": """
 x : array_like, shape ({shape}) or, without N, ({unbatched})
     bool, integers, float16, float32, float64 or ml_dtypes' bfloat16, in native byte order, of any
@@ -136,7 +136,7 @@ indices : ndarray of int64, same shape
 
 _WITHOUT_TAP = "; a window without a tap inside x (possible with dilation) has index -1"
 
-_RAISES = """
+RAISES = """
 Raises
 ------
 ValueError
@@ -195,9 +195,9 @@ the two middle values of an even number of taps is exact before it is rounded, a
 _NUMERICS_OF = {"max": "order", "min": "order", "avg": "sum"}
 
 
-def _values(op: str, n: int) -> dict[str, str]:
+def words_of(op: str, n: int) -> dict[str, str]:
     """Words of the fragments for one operation over n pooled axes."""
-    axes = _LAYOUTS[n][0][2:]
+    axes = LAYOUTS[n][0][2:]
     spaced = ", ".join(axes)
     return {
         "n": str(n),
@@ -205,8 +205,8 @@ def _values(op: str, n: int) -> dict[str, str]:
         "unbatched": f"C, {spaced}",
         "result": "N, C, " + ", ".join(f"{a}_out" for a in axes) + ") or (C, ...",
         "axes": " and ".join(spaced.rsplit(", ", 1)),
-        "first": _LAYOUTS[n][0],
-        "last": _LAYOUTS[n][1],
+        "first": LAYOUTS[n][0],
+        "last": LAYOUTS[n][1],
         "position": {1: "w", 2: "h * W + w", 3: "(d * H + h) * W + w"}[n],
         "dtype": _DTYPES.get(op, ""),
         "out": "An array (with `return_indices`: a tuple of two)" if op in "maxmin" else "An array",
@@ -226,15 +226,15 @@ def complete(function: _Function, op: str, n: int) -> _Function:
     """Put the shared sections into the docstring of `function`."""
     if function.__doc__ is None:  # python -OO
         return function
-    words = _values(op, n)
+    words = words_of(op, n)
     names = inspect.signature(function).parameters
     notes = _ADAPTIVE_NOTES if "output_size" in names else _NOTES
-    _assemble(function, words, {**_PARAMETERS, **_OWN_PARAMETERS.get(op, {})}, notes)
+    _assemble(function, words, {**PARAMETERS, **_OWN_PARAMETERS.get(op, {})}, notes)
     return function
 
 
 _GLOBAL_PARAMETERS = {
-    **_PARAMETERS,
+    **PARAMETERS,
     "x": """
 x : array_like, shape (N, C, W), (N, C, H, W) or (N, C, D, H, W)
     bool, integers, float16, float32, float64 or ml_dtypes' bfloat16, in native byte order, of any
@@ -250,7 +250,7 @@ def complete_global(function: _Function, op: str) -> _Function:
     """Put the shared sections into the docstring of a function that pools whole planes."""
     if function.__doc__ is not None:
         words = {
-            **_values(op, 2),
+            **words_of(op, 2),
             "result": "N, C, 1, ...) or, without `keepdims`, (N, C",
             "position": "(d * H + h) * W + w",
         }
@@ -270,122 +270,5 @@ def _assemble(
     if "return_indices" in names:
         words = {**words, "without": _WITHOUT_TAP if "dilation" in names else ""}
         sections.append(_INDICES.strip("\n").format_map(words))
-    sections += [_RAISES, notes.format_map(words)]
+    sections += [RAISES, notes.format_map(words)]
     function.__doc__ = "\n".join(sections) + "\n\n" + found + textwrap.dedent(examples) + "\n"
-
-
-_INVERSE_PARAMETERS = {
-    "x": """
-x : array_like, shape (N, C, {outs}) or, without N, (C, {outs})
-    The pooled values, of any element type that `max_pool{n}d` takes and of any strides; never
-    copied.""",
-    "grad": """
-grad : array_like, shape (N, C, {outs}) or, without N, (C, {outs})
-    The gradient of the results: {grads}, in native byte order, of any strides; never
-    copied.""",
-    "indices": """
-indices : array_like of integers, shape of `{values}`
-    Flat positions ``{position}`` in a plane of the result, as `{pools}` gives
-    them: int64, or any other integer type, of any strides; never copied.
-    {none}""",
-    "padding": """
-padding : int, {n} int(s) or {n} pair(s) (low, high)
-    What padded the pooling, fewer than `kernel_size` elements. Not a word such as "same", which
-    needs the length that is computed here.""",
-    "output_size": """
-output_size : int, {n} int(s) or the whole shape, optional
-    Lengths of the result along {axes}, each less than its stride away from the default
-    ``(size - 1) * stride - low - high + kernel_size``. With the whole shape, N and C must be
-    those of x.""",
-    "input_shape": """
-input_shape : sequence of int
-    Shape of the array that was pooled, N and C included where `grad` has them.""",
-    "out": """
-out : ndarray, optional
-    An array of the result's shape and dtype, written in place and returned. It must overlap
-    neither the inputs nor itself.""",
-    "layout": """
-layout : "{first}" or "{last}"
-    Order of the axes of `{values}` and of the result. Unbatched input leaves out N.""",
-}
-
-_INVERSES = {
-    "unpool": {
-        "values": "x",
-        "none": "Every one must lie in its plane.",
-        "pools": "max_pool{n}d",
-        "result": "The values at their places and zeros elsewhere, in the dtype of x",
-        "index": """
-IndexError
-    An index lies outside its plane; the message names the first in row-major order. Nothing has
-    been written then, unless another thread changes the indices meanwhile.""",
-        "notes": """
-Where several values name one place the last in row-major order stays, whatever the number of
-threads. The default lengths and the argument order are those of torch.nn.functional.""",
-    },
-    "max_backward": {
-        "values": "grad",
-        "grads": "integers or floats",
-        "none": "Index -1, of a window without a tap inside the input, adds nothing.",
-        "pools": "max_pool{n}d` and `min_pool{n}d",
-        "result": "The gradient of the pooled array, in the dtype of `grad`",
-        "index": """
-IndexError
-    An index lies outside its plane and is not -1; the message names the first in row-major order.
-    Nothing has been written then, unless another thread changes the indices meanwhile.""",
-        "notes": """
-Where windows share a place their gradients are added in row-major order of the windows, from zero
-on, whatever the number of threads: float16 and bfloat16 in float32, rounded once at the end,
-integers modulo two to their number of bits. The gradient of a minimum is found in the same
-way from the indices of `min_pool{n}d`.""",
-    },
-    "avg_backward": {
-        "values": "grad",
-        "grads": "floats, or integers, which are taken as float64",
-        "result": "The gradient of the averaged array, in the dtype of `grad` or in float64",
-        "index": "",
-        "notes": """
-Each element gathers the gradients of the windows that cover it, each divided by its window's
-divisor beforehand, in one fixed order (docs/numerics.md), so results are the same bits whatever
-the layout, thread count and instruction set. float16 and bfloat16 are added in float32, those of
-many windows in float64.""",
-    },
-    "sum_backward": {
-        "values": "grad",
-        "grads": "floats or integers",
-        "result": """\
-The gradient of the summed array, in the dtype of `grad` if that is a float type,
-    otherwise int64, or uint64 if it is unsigned""",
-        "index": "",
-        "notes": """
-Each element gathers the gradients of the windows that cover it, in one fixed order
-(docs/numerics.md), so results are the same bits whatever the layout, thread count and instruction
-set. float16 and bfloat16 are added in float32, those of many windows in float64, integers modulo
-2**64.""",
-    },
-}
-
-
-def complete_inverse(function: _Function, kind: str, n: int) -> _Function:
-    """Put the shared sections into the docstring of a function that undoes a pooling."""
-    if function.__doc__ is None:  # python -OO
-        return function
-    words = _values("max", n)
-    windows = kind in ("avg_backward", "sum_backward")  # padded as in the forward functions
-    words["outs"] = ", ".join(f"{a}_out" for a in _LAYOUTS[n][0][2:])
-    words.update({k: v.replace("{n}", str(n)) for k, v in _INVERSES[kind].items()})
-    head, found, examples = inspect.cleandoc(function.__doc__).partition("Examples\n--------\n")
-    sections = [head.rstrip(), "\nParameters\n----------"]
-    for name in inspect.signature(function).parameters:
-        own = None if name == "padding" and windows else _INVERSE_PARAMETERS.get(name)
-        text = own or _PARAMETERS[name]
-        sections.append(text.strip("\n").format_map(words))
-    sections.append(
-        "\nReturns\n-------\nndarray, shape ({shape}) or ({unbatched})".format_map(words)
-    )
-    sections.append(f"    {words['result']}, in the memory order of `{words['values']}`.")
-    errors, at, rest = _RAISES.partition("\nMemoryError")
-    sections.append(errors + words["index"].rstrip() + at + rest)
-    sections.append("\nNotes\n-----" + words["notes"])
-    function.__doc__ = "\n".join(sections) + "\n\n" + found + textwrap.dedent(examples) + "\n"
-    return function

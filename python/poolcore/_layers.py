@@ -25,13 +25,24 @@ from poolcore._typing import (
     PerAxis,
 )
 
-__all__ = ["Average", "AverageWithDivisor", "Extremum", "Sum", "Unpooling", "documented"]
+__all__ = [
+    "Average",
+    "AverageWithDivisor",
+    "Extremum",
+    "Sum",
+    "Unpooling",
+    "Window",
+    "documented",
+    "shape_of",
+]
 
 _Layer = TypeVar("_Layer", bound="_Pooling")
 _Class = TypeVar("_Class", bound=type)
 
 _PARAMETERS = {
     "kernel_size": "int or one int an axis\n    Elements of x in a window.",
+    "output_size": """int, None or one of them an axis
+    Windows along each axis; None for as many as there are elements.""",
     "stride": """int or one int an axis, optional
     Elements from one window to the next. By default `kernel_size`.""",
     "padding": """int, one int or pair (low, high) an axis, "valid", "same" or "same_lower"
@@ -49,6 +60,7 @@ _PARAMETERS = {
 
 def documented(cls: _Class) -> _Class:
     """Put the parameters, in the order of the signature, into the docstring of a layer."""
+    cls.__module__ = "poolcore.nn"  # the one that users know
     if cls.__doc__ is None:  # python -OO
         return cls
     start, found, examples = inspect.cleandoc(cls.__doc__).partition("Examples\n--------\n")
@@ -73,6 +85,9 @@ class _Pooling:
     def _start(self, kernel_size: PerAxis, stride: PerAxis | None, layout: Layout | None) -> None:
         self.kernel_size = kernel_size
         self.stride = kernel_size if stride is None else stride
+        self._start_modes(layout)
+
+    def _start_modes(self, layout: Layout | None) -> None:
         defaults: tuple[Layout, ...] = ("NCW", "NCHW", "NCDHW")
         self.layout = layout or defaults[self._axes - 1]
         self.training = True
@@ -109,7 +124,9 @@ class _Pooling:
 class Extremum(_Pooling):
     """Maxima and minima: the gradient goes to the indices."""
 
-    _shown = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
+    _shown: ClassVar[tuple[str, ...]] = (
+        "kernel_size", "stride", "padding", "dilation", "ceil_mode",
+    )  # fmt: skip
     _forward: ClassVar[Callable[..., Any]]
     _backward: ClassVar[Callable[..., Array]]
 
@@ -130,20 +147,21 @@ class Extremum(_Pooling):
         self.return_indices = return_indices
         self.ceil_mode = ceil_mode
 
+    def _options(self) -> dict[str, Any]:
+        names = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "layout")
+        return {name: getattr(self, name) for name in names}
+
     def __call__(self, x: ArrayInput) -> Any:
         """Pool x; with `return_indices` a tuple of values and indices."""
         self._saved = None
         both = bool(self.training or self.return_indices)
-        found = type(self)._forward(
-            x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, both,
-            layout=self.layout,
-        )  # fmt: skip
+        found = type(self)._forward(x, **self._options(), return_indices=both)
         if not both:
             return found
         values, indices = found
         if self.training:
             # A caller who is given the indices may change them.
-            self._saved = (indices.copy() if self.return_indices else indices, _shape(x))
+            self._saved = (indices.copy() if self.return_indices else indices, shape_of(x))
         return (values, indices) if self.return_indices else values
 
     def backward(self, grad: ArrayInput) -> Array:
@@ -152,7 +170,9 @@ class Extremum(_Pooling):
         return type(self)._backward(grad, indices, shape, layout=self.layout)
 
 
-class _Window(_Pooling):
+class Window(_Pooling):
+    """Means and sums: the shape of the input is all that the gradient needs."""
+
     _forward: ClassVar[Callable[..., Array]]
     _backward: ClassVar[Callable[..., Array]]
 
@@ -164,17 +184,17 @@ class _Window(_Pooling):
         self._saved = None
         values = type(self)._forward(x, **self._options())
         if self.training:
-            self._saved = (_shape(x),)
+            self._saved = (shape_of(x), values.shape)
         return values
 
     def backward(self, grad: ArrayInput) -> Array:
         """Carry the gradient of the results of the last call back to its input."""
-        (shape,) = self._last_call()
+        shape, _ = self._last_call()
         return type(self)._backward(grad, shape, **self._options())
 
 
-class Average(_Window):
-    """Means: the shape of the input is all that the gradient needs."""
+class Average(Window):
+    """Means."""
 
     divisor_override: SupportsIndex | None = None
 
@@ -217,7 +237,7 @@ class AverageWithDivisor(Average):
         self.divisor_override = divisor_override
 
 
-class Sum(_Window):
+class Sum(Window):
     """Sums."""
 
     _shown = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
@@ -303,6 +323,6 @@ class Unpooling(_Pooling):
         return np.moveaxis(found, -1 - self._axes, -1) if last else found
 
 
-def _shape(x: Any) -> tuple[int, ...]:
+def shape_of(x: Any) -> tuple[int, ...]:
     shape = getattr(x, "shape", None)
     return tuple(np.shape(x) if shape is None else map(int, shape))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import SupportsIndex, TypeVar
 
 from poolcore._core import max_unpool as _max_unpool
-from poolcore._docs import complete_inverse
+from poolcore._docs_inverse import complete_inverse
 from poolcore._typing import (
     Array,
     ArrayInput,

@@ -24,6 +24,17 @@ array([[[0., 0., 0., 0.],
 from __future__ import annotations
 
 from poolcore import _average, _backward, _extremum, _sum, _unpool
+from poolcore._adaptive_layers import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveAvgPool3d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AdaptiveMaxPool3d,
+    AdaptiveMinPool1d,
+    AdaptiveMinPool2d,
+    AdaptiveMinPool3d,
+)
 from poolcore._layers import (
     Average,
     AverageWithDivisor,
@@ -34,6 +45,15 @@ from poolcore._layers import (
 )
 
 __all__ = [
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveAvgPool3d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AdaptiveMaxPool3d",
+    "AdaptiveMinPool1d",
+    "AdaptiveMinPool2d",
+    "AdaptiveMinPool3d",
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",

@@ -164,9 +164,15 @@ bool random_windows(const Problem& p, poolcore::PoolSpec& spec, Random& random) 
     spec.op = Op::kSum;
     spec.n_axes = p.n_axes;
     spec.ceil_mode = random.chance(30);
+    const bool adaptive = random.chance(40);
+    if (adaptive) spec.windows = poolcore::WindowKind::kAdaptive;
     for (int i = 0; i < p.n_axes; ++i) {
         spec.axes[i] = p.first + i;
         auto& window = spec.params[i];
+        if (adaptive) {
+            window.kernel = p.pooled[static_cast<std::size_t>(p.first + i)];
+            continue;
+        }
         window.kernel = random.between(1, 4);
         window.stride = random.between(1, 4);
         window.dilation = random.chance(70) ? 1 : random.between(2, 4);
@@ -201,7 +207,8 @@ void one_spread(Arrays& a, Random& random) {
                 const auto axis = static_cast<std::size_t>(p.first + i);
                 const auto& g = plan.geometry[i];
                 const std::int64_t reach = to[axis] - g.start(at[axis]);
-                covers = reach >= 0 && reach % g.dilation == 0 && reach / g.dilation < g.kernel;
+                covers = reach >= 0 && reach % g.dilation == 0 &&
+                         reach / g.dilation < g.length(at[axis]);
             }
             if (covers) want[number] += value;
         });

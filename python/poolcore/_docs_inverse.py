@@ -1,0 +1,149 @@
+"""Docstrings of the functions that undo a pooling or carry gradients back; see `_docs`."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from poolcore._docs import LAYOUTS, PARAMETERS, RAISES, words_of
+
+__all__ = ["complete_inverse"]
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+_INVERSE_PARAMETERS = {
+    "x": """
+x : array_like, shape (N, C, {outs}) or, without N, (C, {outs})
+    The pooled values, of any element type that `max_pool{n}d` takes and of any strides; never
+    copied.""",
+    "grad": """
+grad : array_like, shape (N, C, {outs}) or, without N, (C, {outs})
+    The gradient of the results: {grads}, in native byte order, of any strides; never
+    copied.""",
+    "indices": """
+indices : array_like of integers, shape of `{values}`
+    Flat positions ``{position}`` in a plane of the result, as `{pools}` gives
+    them: int64, or any other integer type, of any strides; never copied.
+    {none}""",
+    "padding": """
+padding : int, {n} int(s) or {n} pair(s) (low, high)
+    What padded the pooling, fewer than `kernel_size` elements. Not a word such as "same", which
+    needs the length that is computed here.""",
+    "output_size": """
+output_size : int, {n} int(s) or the whole shape, optional
+    Lengths of the result along {axes}, each less than its stride away from the default
+    ``(size - 1) * stride - low - high + kernel_size``. With the whole shape, N and C must be
+    those of x.""",
+    "input_shape": """
+input_shape : sequence of int
+    Shape of the array that was pooled, N and C included where `grad` has them.""",
+    "out": """
+out : ndarray, optional
+    An array of the result's shape and dtype, written in place and returned. It must overlap
+    neither the inputs nor itself.""",
+    "layout": """
+layout : "{first}" or "{last}"
+    Order of the axes of `{values}` and of the result. Unbatched input leaves out N.""",
+}
+
+_INVERSES = {
+    "unpool": {
+        "values": "x",
+        "none": "Every one must lie in its plane.",
+        "pools": "max_pool{n}d",
+        "result": "The values at their places and zeros elsewhere, in the dtype of x",
+        "index": """
+IndexError
+    An index lies outside its plane; the message names the first in row-major order. Nothing has
+    been written then, unless another thread changes the indices meanwhile.""",
+        "notes": """
+Where several values name one place the last in row-major order stays, whatever the number of
+threads. The default lengths and the argument order are those of torch.nn.functional.""",
+    },
+    "max_backward": {
+        "values": "grad",
+        "grads": "integers or floats",
+        "none": "Index -1, of a window without a tap inside the input, adds nothing.",
+        "pools": "max_pool{n}d` and `min_pool{n}d",
+        "result": "The gradient of the pooled array, in the dtype of `grad`",
+        "index": """
+IndexError
+    An index lies outside its plane and is not -1; the message names the first in row-major order.
+    Nothing has been written then, unless another thread changes the indices meanwhile.""",
+        "notes": """
+Where windows share a place their gradients are added in row-major order of the windows, from zero
+on, whatever the number of threads: float16 and bfloat16 in float32, rounded once at the end,
+integers modulo two to their number of bits. The gradient of a minimum is found in the same
+way from the indices of `min_pool{n}d`.""",
+    },
+    "adaptive_avg_backward": {
+        "values": "grad",
+        "grads": "floats, or integers, which are taken as float64",
+        "result": "The gradient of the averaged array, in the dtype of `grad` or in float64",
+        "index": "",
+        "notes": """
+The shape of `grad` says how many windows each axis had; one window for all of it makes this the
+gradient of `global_avg_pool`. Each element gathers the gradients of the windows that cover it, each
+divided by its window's number of elements beforehand, in one fixed order (docs/numerics.md), so
+results are the same bits whatever the layout, thread count and instruction set. float16 and
+bfloat16 are added in float32, those of many windows in float64.""",
+    },
+    "avg_backward": {
+        "values": "grad",
+        "grads": "floats, or integers, which are taken as float64",
+        "result": "The gradient of the averaged array, in the dtype of `grad` or in float64",
+        "index": "",
+        "notes": """
+Each element gathers the gradients of the windows that cover it, each divided by its window's
+divisor beforehand, in one fixed order (docs/numerics.md), so results are the same bits whatever
+the layout, thread count and instruction set. float16 and bfloat16 are added in float32, those of
+many windows in float64.""",
+    },
+    "sum_backward": {
+        "values": "grad",
+        "grads": "floats or integers",
+        "result": """\
+The gradient of the summed array, in the dtype of `grad` if that is a float type,
+    otherwise int64, or uint64 if it is unsigned""",
+        "index": "",
+        "notes": """
+Each element gathers the gradients of the windows that cover it, in one fixed order
+(docs/numerics.md), so results are the same bits whatever the layout, thread count and instruction
+set. float16 and bfloat16 are added in float32, those of many windows in float64, integers modulo
+2**64.""",
+    },
+}
+
+_INVERSES["adaptive_max_backward"] = {
+    **_INVERSES["max_backward"],
+    "pools": "adaptive_max_pool{n}d` and `adaptive_min_pool{n}d",
+    "none": "Index -1 adds nothing.",
+    "notes": _INVERSES["max_backward"]["notes"].replace("`min_pool", "`adaptive_min_pool"),
+}
+
+
+def complete_inverse(function: _Function, kind: str, n: int) -> _Function:
+    """Put the shared sections into the docstring of a function that undoes a pooling."""
+    if function.__doc__ is None:  # python -OO
+        return function
+    words = words_of("max", n)
+    windows = not kind.startswith(("max", "unpool"))  # padded as in the forward functions
+    words["outs"] = ", ".join(f"{a}_out" for a in LAYOUTS[n][0][2:])
+    words.update({k: v.replace("{n}", str(n)) for k, v in _INVERSES[kind].items()})
+    head, found, examples = inspect.cleandoc(function.__doc__).partition("Examples\n--------\n")
+    sections = [head.rstrip(), "\nParameters\n----------"]
+    for name in inspect.signature(function).parameters:
+        own = None if name == "padding" and windows else _INVERSE_PARAMETERS.get(name)
+        text = own or PARAMETERS[name]
+        sections.append(text.strip("\n").format_map(words))
+    sections.append(
+        "\nReturns\n-------\nndarray, shape ({shape}) or ({unbatched})".format_map(words)
+    )
+    sections.append(f"    {words['result']}, in the memory order of `{words['values']}`.")
+    errors, at, rest = RAISES.partition("\nMemoryError")
+    sections.append(errors + words["index"].rstrip() + at + rest)
+    sections.append("\nNotes\n-----" + words["notes"])
+    function.__doc__ = "\n".join(sections) + "\n\n" + found + textwrap.dedent(examples) + "\n"
+    return function
