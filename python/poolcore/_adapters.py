@@ -1,17 +1,19 @@
 """The rare paths of the compiled module that are clearer in Python.
 
-Called by ``_core`` only, with the public function's name and the argument's name for messages.
+`as_array` and `overlap` are called by ``_core``, with the public function's name and the
+argument's name for messages.
 """
 
 from __future__ import annotations
 
+import operator
 import sys
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["as_array", "overlap"]
+__all__ = ["as_array", "overlap", "whole"]
 
 # Device types of the DLPack standard whose memory the CPU reads: kDLCPU and kDLCUDAHost.
 _CPU_DEVICES = (1, 3)
@@ -55,6 +57,16 @@ def overlap(a: npt.NDArray[Any], b: npt.NDArray[Any], function: str, argument: s
         return bool(shares(a, b, max_work=_OVERLAP_WORK))
     except RuntimeError:  # numpy's TooHardError, which has moved between its modules
         return True
+
+
+def whole(value: Any, function: str, argument: str) -> int:
+    """Give an argument of a function written in Python as an int, or TypeError that names it."""
+    if not isinstance(value, bool | np.bool_ | type) and hasattr(value, "__index__"):
+        try:
+            return operator.index(value)
+        except TypeError:  # an array, whose shape decides
+            pass
+    raise TypeError(f"{function}: {argument} must be an int, got {type(value).__name__}")
 
 
 def _has_numpy_protocol(x: object) -> bool:

@@ -89,7 +89,7 @@ class _Pooling:
 
     def _start_modes(self, layout: Layout | None) -> None:
         defaults: tuple[Layout, ...] = ("NCW", "NCHW", "NCDHW")
-        self.layout = layout or defaults[self._axes - 1]
+        self.layout = defaults[self._axes - 1] if layout is None else layout
         self.training = True
         self._saved = None
 
@@ -154,7 +154,9 @@ class Extremum(_Pooling):
     def __call__(self, x: ArrayInput) -> Any:
         """Pool x; with `return_indices` a tuple of values and indices."""
         self._saved = None
-        both = bool(self.training or self.return_indices)
+        # Anything but a bool is the function's to refuse.
+        given = isinstance(self.return_indices, bool | np.bool_)
+        both = True if self.training and given else self.return_indices
         found = type(self)._forward(x, **self._options(), return_indices=both)
         if not both:
             return found

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poolcore import _core
-from poolcore._adapters import as_array
+from poolcore._adapters import as_array, whole
 from poolcore._pyramid_levels import Plan, make_levels
 from poolcore._typing import Array, ArrayInput, PerAxis, Rounding
 
@@ -101,8 +101,8 @@ def pyramid(
     [[[0, 2, 0], [1, 0, 2]], [[0, 0]]]
     """
     array = as_array(x, None, "pyramid", "x")
-    count = _whole(levels, "levels")
-    if op not in ("avg", "max", "min", "sum", "mode"):
+    count = whole(levels, "pyramid", "levels")
+    if not isinstance(op, str) or op not in ("avg", "max", "min", "sum", "mode"):
         kind = ValueError if isinstance(op, str) else TypeError
         raise kind(f"pyramid: op={op!r} must be 'avg', 'max', 'min', 'sum' or 'mode'")
     if dtype is None and op == "avg" and array.dtype.kind in "iu":
@@ -126,12 +126,6 @@ def pyramid(
     if array.size:
         make_levels(plan, count, array).run(array, outs)
     return outs
-
-
-def _whole(value: SupportsIndex, name: str) -> int:
-    if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__"):
-        raise TypeError(f"pyramid: {name} must be an int, got {type(value).__name__}")
-    return operator.index(value)
 
 
 def _per_axis(
@@ -174,7 +168,8 @@ def _result_type(x: np.dtype[Any], op: str, dtype: npt.DTypeLike | None) -> np.d
 def _checked_nodata(array: Array, nodata: Any, result: np.dtype[Any]) -> Any:
     if nodata is None:
         return None
-    if isinstance(nodata, bool | np.bool_ | str | bytes | complex) or np.ndim(nodata) != 0:
+    wrong = (bool, np.bool_, str, bytes, complex, list, tuple)
+    if isinstance(nodata, wrong) or np.ndim(nodata) != 0:
         raise TypeError(f"pyramid: nodata must be a number, got {type(nodata).__name__}")
     if array.dtype.kind == "b":
         raise TypeError("pyramid: nodata is not for x of dtype bool; use x.view('uint8')")

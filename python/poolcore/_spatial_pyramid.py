@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any, SupportsIndex
 
@@ -10,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poolcore import _core
-from poolcore._adapters import as_array
+from poolcore._adapters import as_array, whole
 from poolcore._typing import (
     Array,
     ArrayInput,
@@ -29,13 +28,12 @@ _SIZE, _POLICY, _OUT = 2, 15, 16
 
 
 def _sides(levels: Any) -> list[int]:
-    if isinstance(levels, str | bytes) or not isinstance(levels, Sequence | np.ndarray):
+    listed = isinstance(levels, Sequence) or (isinstance(levels, np.ndarray) and levels.ndim > 0)
+    if isinstance(levels, str | bytes) or not listed:
         levels = (levels,)
     sides = []
     for i, level in enumerate(levels):
-        if isinstance(level, bool | np.bool_) or not hasattr(level, "__index__"):
-            raise TypeError(f"{_NAME}: levels[{i}] must be an int, got {type(level).__name__}")
-        sides.append(operator.index(level))
+        sides.append(whole(level, _NAME, f"levels[{i}]"))
         if sides[i] < 1:
             raise ValueError(f"{_NAME}: levels[{i}]={sides[i]} must be at least 1")
         if sides[i] >= 2**31:
