@@ -246,7 +246,7 @@ PyObject* max_backward(PyObject* const* args) {
     return run_scatter(s, args[kBackOut]);
 }
 
-PyMethodDef* methods() {
+PyMethodDef* scatter_methods() {
     static PyMethodDef table[] = {
         {"max_unpool", fast_function_of<kNumUnpoolArgs, max_unpool>(), METH_FASTCALL,
          "max_unpool(function, x, indices, kernel_size, stride, padding, output_size, layout, "
@@ -261,7 +261,7 @@ PyMethodDef* methods() {
 }  // namespace
 
 void bind_scatter(py::module_& module) {
-    if (PyModule_AddFunctions(module.ptr(), methods()) != 0) throw py::error_already_set();
+    if (PyModule_AddFunctions(module.ptr(), scatter_methods()) != 0) throw py::error_already_set();
 }
 
 }  // namespace poolcore::bindings
