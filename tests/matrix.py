@@ -115,6 +115,8 @@ TOGETHER: dict[str, Callable[[int], dict[str, Any]]] = {}
 for _nd in (1, 2, 3):
     TOGETHER[f"max_unpool{_nd}d"] = lambda nd: {"x": pooled(nd)}
     TOGETHER[f"mode_pool{_nd}d"] = lambda nd: {"x": image(nd).astype(np.uint8)}
+    for _prefix in ("fractional_max_pool", "nn.FractionalMaxPool"):
+        TOGETHER[f"{_prefix}{_nd}d"] = lambda _: {"output_size": 2}
 
 
 @dataclass(frozen=True)

@@ -222,7 +222,8 @@ PyObject* max_backward(PyObject* const* args) {
     static constexpr std::initializer_list<PlaneFunction> kFunctions = {
         {"max_pool1d_backward", 1}, {"max_pool2d_backward", 2}, {"max_pool3d_backward", 3},
         {"adaptive_max_pool1d_backward", 1}, {"adaptive_max_pool2d_backward", 2},
-        {"adaptive_max_pool3d_backward", 3}};
+        {"adaptive_max_pool3d_backward", 3}, {"fractional_max_pool2d_backward", 2},
+        {"fractional_max_pool3d_backward", 3}};
     Scatter s;
     s.function = &find_function(args[kBackFunction], kFunctions);
     s.values_name = "grad";
