@@ -119,6 +119,21 @@ std::int64_t parse_int(PyObject* object, const ArgName& name) {
     return to_int(object, name, "must be an int");
 }
 
+double parse_float(PyObject* object, const ArgName& name) {
+    if (PyFloat_CheckExact(object)) return PyFloat_AS_DOUBLE(object);
+    const std::string_view type = Py_TYPE(object)->tp_name;
+    const bool boolean = PyBool_Check(object) || type == "numpy.bool" || type == "numpy.bool_";
+    const double value = boolean ? -1 : PyFloat_AsDouble(object);
+    if (boolean || (value == -1 && PyErr_Occurred())) {
+        const bool unfit = boolean || PyErr_ExceptionMatches(PyExc_TypeError) ||
+                           PyErr_ExceptionMatches(PyExc_OverflowError);
+        if (!unfit) throw PythonError{};
+        PyErr_Clear();
+        fail_type(name, "must be a real number, got " + type_name(object));
+    }
+    return value;
+}
+
 bool parse_bool(PyObject* object, const ArgName& name) {
     if (object == Py_False) return false;
     if (object == Py_True) return true;

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "poolcore/box.hpp"
+#include "poolcore/powers.hpp"
 
 namespace poolcore {
 namespace {
@@ -63,6 +64,7 @@ void pack_columns(const StageContext& c, const Pass& pass, const Source& source,
                        to.origin[kB] * source.stride[kB] + columns.lo * source.stride[kW];
             args.dst = line_at(to.values, to, p, a, 0, columns.lo - to.origin[kW]);
             kernel(args);
+            if (pass.powers) raise_packed(c, pass, args);
         }
 }
 
