@@ -35,6 +35,7 @@ def assert_accurate(x: np.ndarray, got: float, what: str) -> None:
     assert abs(float(got) - mean) <= ULPS * ulp(scale, x.dtype), f"{what}: {got} for {mean}"
 
 
+@pytest.mark.failure(18)
 @pytest.mark.parametrize("size", [1, 2, 64, 1024, 2048, 3000, 4096])
 def test_mean_of_constants(size: int) -> None:
     """0.1f everywhere: elsewhere 2048x2048 gives 0.0960 and 4096x4096 is off by 15 %."""
@@ -44,6 +45,7 @@ def test_mean_of_constants(size: int) -> None:
         assert got[0, 0] == np.float32(0.1), f"{got[0, 0]!r} on {target}"
 
 
+@pytest.mark.failure(18)
 def test_mean_of_constants_in_memory() -> None:
     x = np.full((1, 1, 4096, 4096), np.float32(0.1))
     assert poolcore.avg_pool2d(x, 4096)[0, 0, 0, 0] == np.float32(0.1)
@@ -51,6 +53,7 @@ def test_mean_of_constants_in_memory() -> None:
     assert poolcore.pool(x, (2**22,), "avg")[0] == np.float32(0.1)
 
 
+@pytest.mark.failure(18)
 @pytest.mark.parametrize("dtype", FLOATS, ids=name)
 @pytest.mark.parametrize("k", [3, 7, 10, 31, 63, 64, 65, 101])
 def test_mean_of_constants_of_any_window(dtype: np.dtype, k: int) -> None:
@@ -73,6 +76,7 @@ def windows(rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
     }
 
 
+@pytest.mark.failure(18)
 @pytest.mark.parametrize("dtype", FLOATS, ids=name)
 @pytest.mark.parametrize("n", [2, 9, 100, 1000, 4095, 4096, 4097, 65536, 300_000])
 def test_windows_of_one_axis(dtype: np.dtype, n: int, rng: np.random.Generator) -> None:
@@ -81,6 +85,7 @@ def test_windows_of_one_axis(dtype: np.dtype, n: int, rng: np.random.Generator) 
         assert_accurate(x, poolcore.pool(x, (n,), "avg")[0], what)
 
 
+@pytest.mark.failure(18)
 @pytest.mark.parametrize("dtype", FLOATS, ids=name)
 @pytest.mark.parametrize(
     "shape", [(3, 3), (7, 7), (20, 31), (64, 64), (128, 500), (600, 512)], ids=name

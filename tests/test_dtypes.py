@@ -108,6 +108,7 @@ def test_means_of_all_small_windows(dtype: np.dtype, rounding: str) -> None:
             assert got.ravel().tolist() == [min(max(v, -(2**15)), 2**15 - 1) for v in want]
 
 
+@pytest.mark.failure(18)
 @pytest.mark.parametrize("dtype", [np.int64, np.uint64], ids=name)
 @pytest.mark.parametrize("k", [2, 3, 5, 100])
 def test_64_bit_extremes(dtype: Any, k: int) -> None:
@@ -189,6 +190,7 @@ def test_bfloat16_is_recognised_without_ml_dtypes() -> None:
     )
 
 
+@pytest.mark.failure(27)
 @pytest.mark.parametrize(
     "look_alike", ["float8_e4m3fn", "float8_e5m2", "int4", "uint4", "float8_e3m4"]
 )

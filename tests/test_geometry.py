@@ -84,6 +84,7 @@ def test_the_sweep_is_as_large_as_promised() -> None:
     assert sum(1 for _ in everything()) * legal / 2000 > 50_000
 
 
+@pytest.mark.failure(7)
 @pytest.mark.parametrize("seed", range(4))
 def test_sampled_geometries(seed: int) -> None:
     with use_target(_core.targets_built()[0]):
@@ -91,6 +92,7 @@ def test_sampled_geometries(seed: int) -> None:
             check(parameters)
 
 
+@pytest.mark.failure(7)
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(8))
 def test_every_geometry(part: int) -> None:
@@ -131,6 +133,7 @@ def test_default_stride_is_the_kernel(rng: np.random.Generator) -> None:
     assert poolcore.pool2d(x, (2, 3)).shape == (2, 3, 10, 11)  # the lesson's: stride 1
 
 
+@pytest.mark.failure(2)
 def test_sizes_past_32_bits() -> None:
     """Zero-stride views: more elements than int32 and uint32 can count, no memory behind them."""
     for n in (2**31 + 1, 2**32 + 3):

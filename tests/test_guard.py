@@ -99,6 +99,7 @@ def guard(seed: int, pages: int = 4) -> str:
     return GUARD.format(tests=str(Path(__file__).parent), seed=seed, pages=pages)
 
 
+@pytest.mark.failure(22)
 @pytest.mark.parametrize(
     "names", [("?", "i1", "u2"), ("f4",), ("f8", "i8"), ("f2", "bfloat16")], ids=str
 )
@@ -135,11 +136,13 @@ assert checked > {count} // 4
 """
 
 
+@pytest.mark.failure(22)
 @pytest.mark.parametrize("seed", range(2))
 def test_random_calls_between_guard_pages(seed: int) -> None:
     assert_runs(guard(seed, 64) + RANDOM.format(count=2500), timeout=120)
 
 
+@pytest.mark.failure(22)
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(100, 108))
 def test_many_random_calls_between_guard_pages(seed: int) -> None:
@@ -172,6 +175,7 @@ def test_majorities_and_medians_between_guard_pages() -> None:
     assert_runs(guard(7) + SELECT, timeout=120)
 
 
+@pytest.mark.failure(22)
 def test_an_input_that_may_only_be_read() -> None:
     """Pages without write permission: no kernel writes to its input, not even the same value."""
     assert_runs(

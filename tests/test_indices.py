@@ -32,6 +32,7 @@ def test_index_leads_to_the_value(case: Case, op: str, rng: np.random.Generator)
     assert_same(value, function(op, case.nd)(x, **case.window))
 
 
+@pytest.mark.failure(20)
 @pytest.mark.parametrize("op", ["max", "min"])
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
 def test_ties_go_to_the_first_in_row_major_order(
@@ -54,6 +55,7 @@ def test_all_equal_gives_the_first_real_tap() -> None:
         assert index[0, 0].tolist() == [[0, 0, 1, 2], [0, 0, 1, 2], [4, 4, 5, 6], [8, 8, 9, 10]]
 
 
+@pytest.mark.failure(16)
 def test_a_window_without_a_tap_has_index_minus_1() -> None:
     """The one documented case of -1; a window of -inf or NaN alone has an index."""
     x = np.array([[1.0, 2.0]])
@@ -88,6 +90,7 @@ def test_indices_count_in_array_order_whatever_the_order_of_axes(
     assert_same(x[tuple(places)], value)
 
 
+@pytest.mark.failure(2)
 def test_indices_past_32_bits() -> None:
     x = np.broadcast_to(np.zeros((), np.int8), (3, 2**31))
     _, index = poolcore.pool(x, (1, 2), stride=(1, 2**30), return_indices=True)

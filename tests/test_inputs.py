@@ -72,6 +72,7 @@ def test_buffers() -> None:
     assert poolcore.pool(array.array("i", [1, 5, 2, 3]), (2,)).tolist() == [5, 3]
 
 
+@pytest.mark.failure(28)
 @pytest.mark.parametrize("wrapper", [np.asarray, WithArray, WithInterface, WithDLPack])
 def test_no_copy_is_made(wrapper: Any) -> None:
     """By the allocations that NumPy reports: the result and a little more."""
@@ -97,6 +98,7 @@ def test_values_seen_are_the_providers() -> None:
     assert_same(poolcore.max_pool2d(source, 2), WANT + 1)
 
 
+@pytest.mark.failure(28)
 def test_subclasses_give_plain_arrays() -> None:
     class Sub(np.ndarray):
         def __array_finalize__(self, obj: Any) -> None:
@@ -109,6 +111,7 @@ def test_subclasses_give_plain_arrays() -> None:
     assert_same(poolcore.pool2d(matrix, 2), np.array([[4, 5], [7, 8]]))
 
 
+@pytest.mark.failure(28)
 def test_memmap(tmp_path: Any) -> None:
     path = tmp_path / "x.npy"
     np.save(path, X)
@@ -117,6 +120,7 @@ def test_memmap(tmp_path: Any) -> None:
     assert_same(poolcore.max_pool2d(mapped, 2), WANT)
 
 
+@pytest.mark.failure(27)
 @pytest.mark.parametrize("op", ["max", "min", "avg", "sum"])
 @pytest.mark.parametrize(
     ("x", "hint"),
@@ -149,6 +153,7 @@ def test_types_that_are_refused(x: Any, hint: str, op: str) -> None:
     assert str(caught.value).startswith(f"{op}_pool2d: x")
 
 
+@pytest.mark.failure(27)
 def test_longdouble_is_refused() -> None:
     if np.dtype(np.longdouble) == np.float64:
         pytest.skip("longdouble is float64 here")
@@ -168,6 +173,7 @@ def test_a_gpu_array_is_refused() -> None:
         assert str(caught.value).startswith("max_pool2d: x")
 
 
+@pytest.mark.failure(30)
 def test_hostile_providers() -> None:
     class Raises:
         def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
@@ -198,6 +204,7 @@ def test_hostile_providers() -> None:
         poolcore.max_pool2d(NotACapsule(X), 2)
 
 
+@pytest.mark.failure(30)
 def test_hostile_interfaces_do_not_crash() -> None:
     assert_runs(
         "import numpy as np, poolcore\n"
@@ -212,6 +219,7 @@ def test_hostile_interfaces_do_not_crash() -> None:
     )
 
 
+@pytest.mark.failure(31)
 def test_the_array_may_lose_its_last_name_during_the_call() -> None:
     for _ in range(20):
         got = poolcore.max_pool2d(WithArray(X.copy()), 2)
@@ -219,6 +227,7 @@ def test_the_array_may_lose_its_last_name_during_the_call() -> None:
         assert_same(got, WANT)
 
 
+@pytest.mark.failure(32)
 def test_references_are_neither_lost_nor_kept() -> None:
     x, out, kernel = X.copy(), np.empty_like(WANT), (2, 2)
     things: list[Any] = [x, out, kernel, x.dtype, out.dtype, None, np.ndarray]

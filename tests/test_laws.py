@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 CPP = ROOT / "cpp"
 MAX_FUNCTION = 50
@@ -263,6 +265,7 @@ def test_bindings_include_public_headers_only() -> None:
             assert folder == "bindings" or public, f"{show(path)} includes {name}"
 
 
+@pytest.mark.failure(3)
 def test_geometry_knows_no_floats() -> None:
     files = [CPP / "poolcore" / name for name in ("geometry.hpp", "geometry.cpp")]
     assert not offences(
@@ -270,6 +273,7 @@ def test_geometry_knows_no_floats() -> None:
     )
 
 
+@pytest.mark.failure(39)
 def test_nothing_ends_the_process() -> None:
     pattern = r"(?<!static_)\b(assert|abort|exit|_Exit|_exit|quick_exit|terminate|raise)\s*\("
     assert not offences(cpp_files("cpp"), pattern)

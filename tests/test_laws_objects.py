@@ -67,6 +67,7 @@ def symbols(path: Path, *options: str) -> list[tuple[str, str]]:
     return [(words[-2], words[-1]) for words in parts if len(words) >= 2]
 
 
+@pytest.mark.failure(37)
 def test_kernel_objects_define_their_table_alone() -> None:
     for path in objects("poolcore_kernels_*"):
         defined = symbols(path, "--defined-only")
@@ -90,12 +91,14 @@ def test_kernel_objects_call_nothing_but_the_compilers_helpers() -> None:
         assert not foreign, (path.name, foreign)
 
 
+@pytest.mark.failure(37)
 def test_core_and_kernels_run_nothing_at_load_time() -> None:
     for path in [*objects("poolcore_core"), *objects("poolcore_kernels_*")]:
         headers = output_of(tool("objdump"), "-h", str(path))
         assert not re.search(r"\.init_array|\.ctors", headers), path.name
 
 
+@pytest.mark.failure(39)
 def test_core_cannot_end_the_process() -> None:
     enders = {"abort", "exit", "_exit", "_Exit", "quick_exit", "__assert_fail", "_ZSt9terminatev"}
     for path in [*objects("poolcore_core"), *objects("poolcore_kernels_*")]:
@@ -121,6 +124,7 @@ SSE4 = (
 )
 
 
+@pytest.mark.failure(37)
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="x86 instructions")
 @pytest.mark.parametrize(
     ("pattern", "forbidden"),

@@ -25,6 +25,7 @@ def name(value: object) -> str:
     return str(value)
 
 
+@pytest.mark.failure(24)
 @pytest.mark.parametrize("maker", layouts.LAYOUTS, ids=layouts.name)
 @pytest.mark.parametrize("case", SHORT, ids=name)
 def test_same_bits_as_the_contiguous_copy(
@@ -50,6 +51,7 @@ def test_same_bits_as_the_contiguous_copy(
         assert view.tobytes() == before
 
 
+@pytest.mark.failure(20)
 @pytest.mark.parametrize("maker", layouts.LAYOUTS, ids=layouts.name)
 @pytest.mark.parametrize("depth", [1, 2, 3])
 @pytest.mark.parametrize("dtype", SOME, ids=name)
@@ -75,6 +77,7 @@ def test_whole_planes_in_every_order_of_memory(
                 assert_same(got, want, op, nan_bits=False)
 
 
+@pytest.mark.failure(24)
 @pytest.mark.parametrize("maker", layouts.LAYOUTS, ids=layouts.name)
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
 def test_every_type_against_the_oracle(
@@ -121,6 +124,7 @@ def test_channels_last_both_ways(rng: np.random.Generator) -> None:
                 value.reshape(len(flat), -1, 17))  # fmt: skip
 
 
+@pytest.mark.failure(26)
 @pytest.mark.parametrize("maker", layouts.REFUSED, ids=layouts.name)
 @pytest.mark.parametrize("dtype", [d for d in DTYPES if d.itemsize > 1 and d != BFLOAT16], ids=name)
 def test_refused_layouts(dtype: np.dtype, maker: layouts.Maker) -> None:
@@ -131,6 +135,7 @@ def test_refused_layouts(dtype: np.dtype, maker: layouts.Maker) -> None:
         assert str(caught.value).startswith(f"{op}_pool2d: ")
 
 
+@pytest.mark.failure(25)
 @pytest.mark.parametrize("offset", [0, 1, 2, 3, 7, 15, 16, 31, 33, 63])
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
 def test_every_alignment(dtype: np.dtype, offset: int, rng: np.random.Generator) -> None:

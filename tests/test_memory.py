@@ -137,6 +137,7 @@ def test_scratch_does_not_grow_with_the_window(
     )
 
 
+@pytest.mark.failure(32)
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_does_not_grow_from_call_to_call() -> None:
     assert_runs(

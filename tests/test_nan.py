@@ -39,6 +39,7 @@ def widths(dtype: np.dtype) -> list[int]:
     return sorted({1, 2, 3, 4, 5, 7, 8, 9, *around})
 
 
+@pytest.mark.failure(19)
 @pytest.mark.parametrize("op", ["max", "min", "avg", "sum"])
 @pytest.mark.parametrize("dtype", FLOATS, ids=name)
 def test_nan_at_every_position(target: str, dtype: np.dtype, op: str) -> None:
@@ -54,6 +55,7 @@ def test_nan_at_every_position(target: str, dtype: np.dtype, op: str) -> None:
                 assert_same(got, want, f"width {width} k {k} s {s} axis {axis}")
 
 
+@pytest.mark.failure(19)
 @pytest.mark.slow
 @pytest.mark.parametrize("policy", ["propagate", "omit"])
 @pytest.mark.parametrize("op", ["max", "min", "avg", "sum"])
@@ -72,6 +74,7 @@ def test_nan_at_every_position_of_every_width(
                 assert_same(got, want, f"width {width} k {k} s {s} p {padding}")
 
 
+@pytest.mark.failure(19)
 @pytest.mark.parametrize("dtype", FLOATS, ids=name)
 def test_index_of_nan(target: str, dtype: np.dtype) -> None:
     """The index is that of the first NaN, as np.argmax."""
@@ -178,6 +181,7 @@ def test_a_window_of_nans_alone_under_omit(target: str, dtype: np.dtype) -> None
     assert index[0, 0, 2, 5] == 40 + 4
 
 
+@pytest.mark.failure(20)
 @pytest.mark.parametrize("dtype", FLOATS, ids=name)
 def test_signed_zeros(target: str, dtype: np.dtype) -> None:
     """-0.0 == +0.0, so the first of them stays; a sum of zeros is +0.0."""
@@ -196,6 +200,7 @@ def test_signed_zeros(target: str, dtype: np.dtype) -> None:
             assert not np.signbit(oracle.widen(got)).any()
 
 
+@pytest.mark.failure(20)
 @pytest.mark.parametrize("dtype", FLOATS, ids=name)
 def test_infinities(target: str, dtype: np.dtype) -> None:
     lowest = np.full((1, 1, 5, 40), -np.inf, dtype)
@@ -209,6 +214,7 @@ def test_infinities(target: str, dtype: np.dtype) -> None:
     assert np.isneginf(oracle.widen(poolcore.avg_pool2d(lowest, 3, 2, 1))).all()
 
 
+@pytest.mark.failure(20)
 @pytest.mark.parametrize("dtype", INTEGERS, ids=name)
 def test_integer_limits(target: str, dtype: np.dtype) -> None:
     """Padding never wins, not even against the least value."""
@@ -221,6 +227,7 @@ def test_integer_limits(target: str, dtype: np.dtype) -> None:
         assert_same(index, oracle.pool(x, 3, op, (2, 3), 2, 1, return_indices=True)[1])
 
 
+@pytest.mark.failure(21)
 @pytest.mark.parametrize("dtype", FLOATS, ids=name)
 def test_denormals_are_kept(target: str, dtype: np.dtype) -> None:
     tiny = np.array([1, 2, 3] * 30, {2: np.uint16, 4: np.uint32, 8: np.uint64}[dtype.itemsize])
@@ -229,6 +236,7 @@ def test_denormals_are_kept(target: str, dtype: np.dtype) -> None:
         assert_same(poolcore.pool(x, (3,), op), oracle.pool(x, 3, op, (0,)))
 
 
+@pytest.mark.failure(21)
 def test_the_floating_point_state_is_left_alone() -> None:
     """No warning or error of NumPy's comes of a call, and denormals still exist after it."""
     with np.errstate(all="raise"):

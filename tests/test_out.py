@@ -79,6 +79,7 @@ def test_out_subclass_is_returned_as_it_is() -> None:
     assert_same(np.asarray(out), poolcore.max_pool2d(X, 2))
 
 
+@pytest.mark.failure(23)
 def test_neighbours_of_out_are_not_touched(rng: np.random.Generator) -> None:
     """A sentinel all around and in between the elements of `out`."""
     for dtype in (np.uint8, np.float16, np.float32, np.float64):
@@ -97,6 +98,7 @@ def test_neighbours_of_out_are_not_touched(rng: np.random.Generator) -> None:
                     assert (raw == 77).all(), (dtype, width, k, s, step)
 
 
+@pytest.mark.failure(29)
 @pytest.mark.parametrize(
     "shape", [(), (3,), (2, 3, 4), (2, 3, 4, 5), (2, 3, 8, 9), (1, 2, 3, 4, 4), (2, 3, 16)], ids=str
 )
@@ -104,11 +106,13 @@ def test_wrong_shape(shape: tuple[int, ...]) -> None:
     refused(np.zeros(shape, np.float32), "shape")
 
 
+@pytest.mark.failure(29)
 @pytest.mark.parametrize("dtype", ["f8", "f2", "i4", "u4", "c8", "?", ">f4", "O", "V4", "S4"])
 def test_wrong_dtype(dtype: str) -> None:
     refused(np.zeros(SHAPE, dtype), "dtype|byte")
 
 
+@pytest.mark.failure(29)
 def test_read_only() -> None:
     out = np.zeros(SHAPE, np.float32)
     out.flags.writeable = False
@@ -127,6 +131,7 @@ def test_masked_out() -> None:
     refused(np.ma.zeros(SHAPE, np.float32), "out", error=(TypeError, ValueError))
 
 
+@pytest.mark.failure(29)
 def test_out_that_overlaps_itself() -> None:
     base = np.zeros(1000, np.float32)
     for strides in ((0, 0, 0, 4), (64, 16, 4, 4), (4, 4, 4, 4), (384, 128, 32, 0)):
@@ -134,6 +139,7 @@ def test_out_that_overlaps_itself() -> None:
         refused(out, "overlap")
 
 
+@pytest.mark.failure(29)
 def test_out_that_overlaps_x() -> None:
     x = np.arange(2000, dtype=np.float32)
     big = x[: 2 * 3 * 8 * 9].reshape(2, 3, 8, 9)
@@ -158,6 +164,7 @@ def test_disjoint_interleaved_views_are_taken(rng: np.random.Generator) -> None:
     assert_same(out.copy(), want)
 
 
+@pytest.mark.failure(29)
 def test_random_views_against_numpy(rng: np.random.Generator) -> None:
     """Refused exactly when NumPy says that the two share memory."""
     base = np.zeros(400, np.float32)
@@ -203,6 +210,7 @@ def test_pair_is_checked_as_one() -> None:
     refused((np.zeros(SHAPE), doubles.view(np.int64)[:, :, :4, :4]), "overlap", doubles, **options)
 
 
+@pytest.mark.failure(29)
 def test_bad_arguments_leave_out_alone() -> None:
     out = np.full(SHAPE, 7, np.float32)
     for bad in ({"stride": 0}, {"padding": 5}, {"threads": 0}, {"nan_policy": "none"}):

@@ -24,6 +24,7 @@ from support import (
 )
 
 
+@pytest.mark.failure(33)
 def test_large_arrays_on_any_number_of_threads(target: str, rng: np.random.Generator) -> None:
     """Enough work for every thread, in shapes that split in different ways."""
     for shape in ((1, 1, 700, 900), (64, 32, 28, 28), (3, 5, 7, 20000), (1, 700, 900, 1)):
@@ -46,6 +47,7 @@ def test_large_arrays_agree_with_numpy(target: str, rng: np.random.Generator) ->
         assert_same(poolcore.avg_pool2d(x, 2, threads=threads), blocks.mean(axis=(3, 5)))
 
 
+@pytest.mark.failure(33)
 def test_calls_from_eight_python_threads(rng: np.random.Generator) -> None:
     """Mixed calls at once, each compared with the same call alone."""
     calls: list[tuple[str, np.ndarray, tuple[Any, ...], dict[str, Any]]] = []
@@ -69,6 +71,7 @@ def test_calls_from_eight_python_threads(rng: np.random.Generator) -> None:
             done.result(120)
 
 
+@pytest.mark.failure(33)
 def test_settings_may_change_during_calls(rng: np.random.Generator) -> None:
     x = random_array(rng, np.dtype(np.float32), (8, 16, 64, 64))
     want = poolcore.avg_pool2d(x, 2)
@@ -138,7 +141,7 @@ try:
     poolcore.pool(x, {kernel}, {op!r}, threads={threads}{more})
 except KeyboardInterrupt:
     late = time.monotonic() - sent[0]
-    assert late < 1.0, late
+    print(late)
 else:
     raise SystemExit('ran to the end: the call was too short')
 assert (poolcore.max_pool2d(small, 2) == want).all()
@@ -162,15 +165,18 @@ INTERRUPTED = {
 }  # fmt: skip
 
 
+@pytest.mark.failure(35)
 @pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("what", sorted(INTERRUPTED))
 def test_ctrl_c(what: str, threads: int) -> None:
-    """KeyboardInterrupt within a second, and the next call is right."""
+    """KeyboardInterrupt within a fifth of a second, and the next call is right."""
     shape, kernel, op, more = INTERRUPTED[what]
-    assert_runs(
-        INTERRUPT.format(shape=shape, kernel=kernel, op=op, threads=threads, more=more), timeout=60
-    )
+    code = INTERRUPT.format(shape=shape, kernel=kernel, op=op, threads=threads, more=more)
+    late = [float(assert_runs(code, timeout=60))]
+    while late[-1] >= 0.2 and len(late) < 3:  # a busy machine
+        late.append(float(assert_runs(code, timeout=60)))
+    assert late[-1] < 0.2, late
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
@@ -238,6 +244,7 @@ def test_environment_sets_the_number_of_threads() -> None:
         assert "POOLCORE_NUM_THREADS" in done.stderr, (text, done.stderr)
 
 
+@pytest.mark.failure(37)
 def test_environment_names_the_target() -> None:
     code = (
         "import numpy, poolcore\n"
@@ -270,6 +277,7 @@ def test_switching_targets() -> None:
     assert _core.target_in_use() == before
 
 
+@pytest.mark.failure(34)
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="needs fork")
 def test_fork() -> None:
     """A warm pool, then fork: parent, child and grandchild all pool on."""
@@ -294,6 +302,7 @@ def test_fork() -> None:
     )
 
 
+@pytest.mark.failure(36)
 def test_exit_with_a_thread_inside_a_call() -> None:
     code = (
         "import threading, time, numpy as np, poolcore\n"

@@ -22,6 +22,7 @@ def row(*values: float, dtype: str = "float64") -> np.ndarray:
 # --- shapes ---------------------------------------------------------------------------------
 
 
+@pytest.mark.failure(16)
 def test_the_last_window_under_ceil() -> None:
     """It must start inside the input or its left padding, and may hang over the right edge."""
     x = row(1, 2, 3, 4, 5)
@@ -33,6 +34,7 @@ def test_the_last_window_under_ceil() -> None:
     assert poolcore.max_pool1d(row(1, 2, 3, 4), 1, 3, ceil_mode=True).tolist() == [[1, 4]]
 
 
+@pytest.mark.failure(17)
 def test_the_divisor_before_and_after_clipping() -> None:
     """A window that hangs over the padded edge is divided by what it covers, not by k."""
     x = np.ones((1, 4))
@@ -81,6 +83,7 @@ def test_odd_edges() -> None:
     assert got.tolist() == [[[8, 10, 12, 13], [22, 24, 26, 27], [29, 31, 33, 34]]]
 
 
+@pytest.mark.failure(1)
 def test_overflow_of_the_effective_kernel() -> None:
     """d * (k - 1) beyond 32 and 64 bits is refused, not wrapped to something small."""
     x = np.ones((1, 8))
@@ -96,6 +99,7 @@ def test_overflow_of_the_effective_kernel() -> None:
             poolcore.max_pool1d(x, k, 1, 0, d)
 
 
+@pytest.mark.failure(2)
 def test_sizes_past_2_to_the_31() -> None:
     x = np.broadcast_to(np.uint8(9), (1, 2**32 + 1))
     value, index = poolcore.max_pool1d(x, 1, 2**31, return_indices=True)
@@ -121,6 +125,7 @@ def test_zero_threads() -> None:
 # --- values ---------------------------------------------------------------------------------
 
 
+@pytest.mark.failure(20)
 def test_the_integer_minimum_is_the_identity() -> None:
     """Padding is not 0: with all values negative it must not win."""
     for dtype in (np.int8, np.int16, np.int32, np.int64):
@@ -191,6 +196,7 @@ def test_signalling_nan() -> None:
             assert not np.isnan(poolcore.max_pool1d(x, 2, nan_policy="omit")).any()
 
 
+@pytest.mark.failure(20)
 def test_negative_zero() -> None:
     x = row(-0.0, 0.0, 0.0, -0.0, -0.0, -0.0)
     for _target, _ in configurations():
@@ -213,6 +219,7 @@ def test_a_bad_value_does_not_poison_the_row() -> None:
 # --- adaptive windows -----------------------------------------------------------------------
 
 
+@pytest.mark.failure(3)
 def test_adaptive_starts_are_integers() -> None:
     """In float32 none of these positions exists: 2**24 + 1 and on are rounded to even."""
     n, o = 2**25 + 7, 2
@@ -234,6 +241,7 @@ def test_adaptive_starts_are_integers() -> None:
 # --- memory ---------------------------------------------------------------------------------
 
 
+@pytest.mark.failure(24)
 def test_negative_and_zero_strides() -> None:
     x = np.arange(24.0).reshape(1, 4, 6)
     for view in (x[:, ::-1, ::-1], x[:, ::-1], np.broadcast_to(x[:, :1], (1, 4, 6))):
@@ -243,6 +251,7 @@ def test_negative_and_zero_strides() -> None:
     assert poolcore.max_pool2d(x[:, ::-1, ::-1], 2).tolist() == [[[23, 21, 19], [11, 9, 7]]]
 
 
+@pytest.mark.failure(25)
 def test_misaligned_data() -> None:
     raw = np.zeros(8 * 40 + 1, np.uint8)
     x = raw[1:].view(np.float64).reshape(1, 40)
@@ -251,6 +260,7 @@ def test_misaligned_data() -> None:
         assert poolcore.max_pool1d(x, 4).tolist() == [[3, 7, 11, 15, 19, 23, 27, 31, 35, 39]]
 
 
+@pytest.mark.failure(26)
 def test_byte_swapped_data() -> None:
     x = row(1, 2, 3, 4)
     with pytest.raises(TypeError, match="byte"):

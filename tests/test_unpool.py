@@ -148,6 +148,7 @@ def test_planes_larger_than_scratch(
         assert_same(np.ascontiguousarray(got), want)
 
 
+@pytest.mark.failure(12)
 @pytest.mark.parametrize("last", [False, True])
 @pytest.mark.parametrize("threads", THREADS)
 def test_the_first_bad_index_is_named(last: bool, threads: int, rng: np.random.Generator) -> None:
@@ -251,6 +252,7 @@ def test_bool_gradients_are_refused() -> None:
         poolcore.max_pool1d_backward(g, np.zeros(g.shape, int), (1, 2, 4))
 
 
+@pytest.mark.failure(31)
 def test_indices_that_change_meanwhile() -> None:
     """Another thread writes wild indices: a result or an IndexError, never a wild write."""
     x = np.ones((4, 8, 64, 64), np.float32)
@@ -281,6 +283,7 @@ def test_indices_that_change_meanwhile() -> None:
     assert refused > 0
 
 
+@pytest.mark.failure(35)
 def test_interrupts_are_heard() -> None:
     code = """
 import signal, numpy as np, poolcore

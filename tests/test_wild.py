@@ -195,6 +195,7 @@ def test_one_extreme(what: str) -> None:
     assert_runs(prelude(25) + ONE_BY_ONE[what], timeout=30)
 
 
+@pytest.mark.failure(14)
 def test_work_is_bounded_by_the_data() -> None:
     """Kernels and padding far beyond the image cost no more than the image."""
     assert_runs(

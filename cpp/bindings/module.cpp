@@ -64,7 +64,7 @@ void bind_targets(py::module_& m) {
 
 // No interpreter state is kept in C++, and the arguments of a call are read before its arrays,
 // so no lock of the interpreter's is relied on.
-PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
+PYBIND11_MODULE(_core_of_main, m, py::mod_gil_not_used()) {
     m.doc() = "The compiled part of poolcore. Its functions are not a public interface.";
     m.attr("__version__") = POOLCORE_VERSION;
     m.attr("compiler") = compiler();
@@ -85,3 +85,12 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
 }
 
 }  // namespace poolcore::bindings
+
+// pybind11 waits for a lock without end in a sub-interpreter before Python 3.12, and NumPy does not
+// support any.
+extern "C" PYBIND11_EXPORT PyObject* PyInit__core() {
+    if (PyInterpreterState_Get() == PyInterpreterState_Main())
+        return poolcore::bindings::PyInit__core_of_main();
+    PyErr_SetString(PyExc_ImportError, "poolcore cannot be imported in a sub-interpreter");
+    return nullptr;
+}
