@@ -33,8 +33,12 @@ constexpr FunctionInfo nd(const char* name, Op op, int n_axes) {
 constexpr FunctionInfo whole(const char* name, Op op) {
     return {name, op_number(op), 0, false, WindowKind::kWhole, "x", "kernel_size", "op"};
 }
-constexpr FunctionInfo norm(const char* name, int n_axes, WindowKind windows) {
-    return {name, op_number(Op::kLp), n_axes, false, windows, "x", "kernel_size", "norm_type"};
+constexpr FunctionInfo norm(const char* name, int n_axes) {
+    return {name, op_number(Op::kLp), n_axes, false, WindowKind::kKernel, "x", "kernel_size",
+            "norm_type"};
+}
+constexpr FunctionInfo whole_norm(const char* name, Op op) {
+    return {name, op_number(op), 0, false, WindowKind::kWhole, "x", "kernel_size", "p"};
 }
 constexpr FunctionInfo adaptive(const char* name, int op, int n_axes) {
     return {name, op, n_axes, false, WindowKind::kAdaptive, "x", "output_size", "op"};
@@ -62,11 +66,11 @@ constexpr FunctionInfo kFunctions[] = {
     whole("global_min_pool", Op::kMin),
     whole("global_avg_pool", Op::kAvg),
     whole("global_sum_pool", Op::kSum),
-    norm("lp_pool1d", 1, WindowKind::kKernel),
-    norm("lp_pool2d", 2, WindowKind::kKernel),
-    norm("lp_pool3d", 3, WindowKind::kKernel),
-    norm("global_lp_pool", 0, WindowKind::kWhole),
-    {"gem_pool", op_number(Op::kGem), 0, false, WindowKind::kWhole, "x", "kernel_size", "p"},
+    norm("lp_pool1d", 1),
+    norm("lp_pool2d", 2),
+    norm("lp_pool3d", 3),
+    whole_norm("global_lp_pool", Op::kLp),
+    whole_norm("gem_pool", Op::kGem),
     adaptive("adaptive_max_pool1d", op_number(Op::kMax), 1),
     adaptive("adaptive_max_pool2d", op_number(Op::kMax), 2),
     adaptive("adaptive_max_pool3d", op_number(Op::kMax), 3),
@@ -259,6 +263,7 @@ Op parse_op(PyObject* value, const FunctionInfo& info) {
 // The place of `op` holds the exponent, for kGem with the least value: (p, eps).
 void parse_power(PyObject* value, const FunctionInfo& info, PoolSpec& spec) {
     const ArgName name{info.name, info.op_name};
+    spec.power_name = info.op_name;
     if (spec.op == Op::kGem && PyTuple_Check(value) && PyTuple_GET_SIZE(value) == 2) {
         spec.power = parse_float(PyTuple_GET_ITEM(value, 0), name);
         spec.floor = parse_float(PyTuple_GET_ITEM(value, 1), {info.name, "eps"});

@@ -167,50 +167,56 @@ struct Real {
     }
 };
 
-// Whether all lanes of a comparison are false.
-template <class M>
-[[gnu::always_inline]] inline bool none(M mask) {
-    if constexpr (sizeof(M) <= 8) {
-        return !mask;
-    } else {
-        std::int64_t each[sizeof(M) / 8];
-        __builtin_memcpy(each, &mask, sizeof mask);
-        std::int64_t all = 0;
-        for (const std::int64_t lane : each) all |= lane;
-        return all == 0;
-    }
+// The first n numbers from p on, filled up with ones.
+template <int N>
+[[gnu::always_inline]] inline Vec<double, N> load_some(const std::byte* p, std::int64_t n) {
+    std::byte each[8 * N];
+    for (std::int64_t i = 0; i < N; ++i)
+        store(each + 8 * i, i < n ? load<double>(p + 8 * i) : 1.0);
+    return load<Vec<double, N>>(each);
 }
 
-// The values of a line; whether one left the range that kTinyPower and kHugePower bound.
+template <int N>
+[[gnu::always_inline]] inline void store_some(std::byte* p, Vec<double, N> v, std::int64_t n) {
+    std::byte each[8 * N];
+    store(each, v);
+    for (std::int64_t i = 0; i < n; ++i) store(p + 8 * i, load<double>(each + 8 * i));
+}
+
+// N values; lanes of `outside` are set where a power left the range of kTinyPower to kHugePower.
+template <class How, int N>
+[[gnu::always_inline]] inline Vec<double, N> raised(const PowerArgs& a, Vec<double, N> x,
+                                                    Vec<double, N> missing,
+                                                    Vec<std::int64_t, N>& outside) {
+    using V = Vec<double, N>;
+    if (a.missing || a.divisor != 1) x = x / (a.divisor - missing);
+    x = a.clamps ? (x < a.floor ? V{} + a.floor : x) : magnitude_of<double, N>(x);
+    const V y = How::template of<N>(x, {a.exponent, a.exponent_low});
+    outside |= (y > kHugePower) | ((y < kTinyPower) & (x > V{}));
+    return a.drop_nan ? (y == y ? y : V{}) : y;
+}
+
+// The values of a line; whether one left the range.
 template <class How>
 bool power_line(const PowerArgs& a, std::byte* line) {
-    bool special = false;
-    const auto each = [&]<int N>(std::int64_t i) {
-        using V = Vec<double, N>;
-        V x = load<V>(line + 8 * i);
-        if (a.missing) {
-            x = x / (a.divisor - load<V>(a.missing + 8 * i));
-        } else if (a.divisor != 1) {
-            x = x / a.divisor;
-        }
-        if (a.clamps) {
-            x = x < a.floor ? V{} + a.floor : x;
-        } else {
-            x = magnitude_of<double, N>(x);
-        }
-        V y = How::template of<N>(x, {a.exponent, a.exponent_low});
-        if (a.special)
-            special |= !none((y > kHugePower) | ((y < kTinyPower) & (x > V{})));
-        if (a.drop_nan) y = y == y ? y : V{};
-        store(line + 8 * i, y);
-    };
-    // In place, so no vector may overlap the one before.
-    constexpr int lanes = kLanes<double>;
+    constexpr int N = kLanes<double>;
+    using V = Vec<double, N>;
+    Vec<std::int64_t, N> outside{};
     std::int64_t i = 0;
-    if constexpr (lanes > 1)
-        for (; i + lanes <= a.n; i += lanes) each.template operator()<lanes>(i);
-    for (; i < a.n; ++i) each.template operator()<1>(i);
-    return special;
+    for (; i + N <= a.n; i += N) {
+        const V missing = a.missing ? load<V>(a.missing + 8 * i) : V{};
+        store(line + 8 * i, raised<How, N>(a, load<V>(line + 8 * i), missing, outside));
+    }
+    if (const std::int64_t rest = a.n - i; rest > 0) {
+        const V missing = a.missing ? load_some<N>(a.missing + 8 * i, rest) : V{};
+        const V x = load_some<N>(line + 8 * i, rest);
+        store_some<N>(line + 8 * i, raised<How, N>(a, x, missing, outside), rest);
+    }
+    std::byte each[8 * N];
+    store(each, outside);
+    std::int64_t any = 0;
+    for (int lane = 0; lane < N; ++lane) any |= load<std::int64_t>(each + 8 * lane);
+    return any != 0;
 }
 
 template <class How>
@@ -219,7 +225,7 @@ void power_lines(const PowerArgs& a) {
     for (std::int64_t p = 0; p < a.n0; ++p)
         for (std::int64_t q = 0; q < a.n1; ++q)
             special |= power_line<How>(a, a.values + p * a.stride0 + q * a.stride1);
-    if (special) *a.special = true;
+    if (special && a.special) *a.special = true;
 }
 
 inline void power(const PowerArgs& args) {

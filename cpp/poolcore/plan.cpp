@@ -67,7 +67,7 @@ void check_power(PoolSpec& spec) {
     const bool norm = spec.op == Op::kLp;
     if (!(spec.power > 0) || (!norm && spec.power > kMostPower))
         fail(spec, ErrorKind::kValue,
-             std::string(norm ? "norm_type=" : "p=") + number_text(spec.power) +
+             std::string(spec.power_name) + "=" + number_text(spec.power) +
                  (norm ? " must be above 0; infinity gives the largest magnitude"
                        : " must be above 0 and at most 2**60"));
     if (norm && spec.power > kMostPower) spec.power = __builtin_inf();

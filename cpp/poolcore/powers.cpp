@@ -46,6 +46,7 @@ class Rescue {
             const AxisGeometry& g = s_.axis[x].geometry;
             taps_[x] = g.taps(windows[x]);
             start_[x] = g.start(windows[x]);
+            at_[x] = start_[x];  // for axes without a stage
         }
         largest_ = 0;
         for_taps([this](double x) { largest_ = std::max(largest_, x); });
@@ -165,7 +166,9 @@ void clear_empty(std::byte* values, std::int64_t n) {
 Pass power_pass(const Schedule& s, bool* special) {
     Pass pass{s.combine, s.work, s.change, false, 0};
     pass.powers = &s.plan->spec;
-    if (s.combine == Combine::kSum && pass.powers->power != 1) pass.special = special;
+    // A sum that overflows is the norm of p = 1 itself, but not a mean.
+    const bool sum_is_norm = pass.powers->power == 1 && pass.powers->op == Op::kLp;
+    if (s.combine == Combine::kSum && !sum_is_norm) pass.special = special;
     return pass;
 }
 

@@ -119,6 +119,9 @@ void choose_work(Schedule& s) {
 
 // ---- which axis is which ---------------------------------------------------------------------
 
+// The order of the axes is part of the result: powers of integers are floats, too.
+bool pools_floats(const Schedule& s) { return is_float(s.plan->in_dtype) || s.powers; }
+
 std::int64_t magnitude(std::int64_t stride) { return stride < 0 ? -stride : stride; }
 
 struct Views {
@@ -188,7 +191,7 @@ void place_pooled(Schedule& s, const Views& v) {
     // Sums go from the first axis to the last, orders from the last to the first, so that ties
     // are met in row-major order. Integers do not care: there memory decides.
     const bool forward = s.combine == Combine::kSum;
-    if (!is_float(plan.in_dtype) && !s.with_index())
+    if (!pools_floats(s) && !s.with_index())
         for (int i = 0; i < n; ++i) place[i] = kW - (n - 1) + i;
     for (int i = 0; i < n; ++i) s.order[i] = place[forward ? i : n - 1 - i];
     s.n_stages = n;
@@ -241,13 +244,13 @@ bool is_whole(const AxisGeometry& g) {
 void find_whole_planes(Schedule& s) {
     const AxisGeometry& b = s.axis[kB].geometry;
     const AxisGeometry& w = s.axis[kW].geometry;
-    const bool lanes_first = s.combine != Combine::kSum && is_float(s.plan->in_dtype);
+    const bool lanes_first = s.combine != Combine::kSum && pools_floats(s);
     int planes = 0;
     for (int i = 0; i < s.n_stages; ++i) planes += s.order[i] != kA;
     const bool side_by_side = s.n_stages == planes || s.order[1] != kA;
     // The kernel's own order, which integers do not mind.
     const int first = s.order[0] == kA ? s.order[1] : s.order[0];
-    const bool in_order = !is_float(s.plan->in_dtype) || first == (lanes_first ? kW : kB);
+    const bool in_order = !pools_floats(s) || first == (lanes_first ? kW : kB);
     s.whole_planes = planes == 2 && side_by_side && in_order && s.inner.n == 1 &&
                      (s.n_stages == 3 ? s.axis[kA].in_stride > 0
                                       : s.axis[kA].geometry.out == 1) &&

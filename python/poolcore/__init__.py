@@ -1,4 +1,4 @@
-"""Pooling for NumPy arrays: maximum, minimum, average, sum, median and majority of windows."""
+"""Pooling for NumPy arrays: maximum, minimum, average, sum, norm, median and majority of windows."""
 
 from poolcore import nn
 from poolcore._adaptive import (
@@ -43,7 +43,15 @@ from poolcore._extremum import (
     min_pool3d,
 )
 from poolcore._general import pool, pool2d
-from poolcore._global import global_avg_pool, global_max_pool, global_min_pool, global_sum_pool
+from poolcore._global import (
+    gem_pool,
+    global_avg_pool,
+    global_lp_pool,
+    global_max_pool,
+    global_min_pool,
+    global_sum_pool,
+)
+from poolcore._norm import lp_pool1d, lp_pool2d, lp_pool3d
 from poolcore._pyramid import pyramid
 from poolcore._select import median_pool2d, median_pool3d, mode_pool2d, mode_pool3d
 from poolcore._spatial_pyramid import spatial_pyramid_pool
@@ -73,11 +81,16 @@ __all__ = [
     "avg_pool2d_backward",
     "avg_pool3d",
     "avg_pool3d_backward",
+    "gem_pool",
     "get_num_threads",
     "global_avg_pool",
+    "global_lp_pool",
     "global_max_pool",
     "global_min_pool",
     "global_sum_pool",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
     "max_pool1d",
     "max_pool1d_backward",
     "max_pool2d",
