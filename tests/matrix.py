@@ -131,7 +131,7 @@ class Function:
         base = {name: parameter(name, self.name).legal(self.nd) for name in needed}
         if self.name == "pool":
             base["kernel_size"] = (2,) * self.nd
-        if self.name.startswith("global_") or self.name == "pyramid":
+        if self.name.startswith(("global_", "gem_")) or self.name == "pyramid":
             base["axes"] = tuple(range(2, 2 + self.nd))
         return {**base, **TOGETHER.get(self.name, lambda _: {})(self.nd)}
 
@@ -173,7 +173,7 @@ def dimensions(name: str) -> list[int]:
     number = re.search(r"(\d)d", name)
     if number:
         return [int(number[1])]
-    return [1, 2, 3] if name == "pool" or name.startswith(("global_", "pyramid")) else [2]
+    return [1, 2, 3] if name == "pool" or name.startswith(("global_", "gem_", "pyramid")) else [2]
 
 
 def functions() -> list[Function]:

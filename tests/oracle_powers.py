@@ -96,9 +96,7 @@ def norms(
     return pool(x, lambda taps: norm(taps, p, policy), axes, window)
 
 
-def means(
-    x: np.ndarray, p: float, eps: float, axes: tuple[int, ...], policy: str
-) -> np.ndarray:
+def means(x: np.ndarray, p: float, eps: float, axes: tuple[int, ...], policy: str) -> np.ndarray:
     window = {"kernel_size": tuple(x.shape[a] for a in axes)}
     return pool(x, lambda taps: mean(taps, p, eps, policy), axes, window)
 

@@ -25,7 +25,13 @@ FUNCTIONS = {
 INVERSES = {n: f for n, f in FUNCTIONS.items() if "unpool" in n or "backward" in n}
 FORWARD = sorted(set(FUNCTIONS) - set(INVERSES))
 SECOND = {name: list(inspect.signature(FUNCTIONS[name]).parameters)[1] for name in FORWARD}
-WITH_KERNEL = [name for name in FORWARD if SECOND[name] in ("kernel_size", "pool_size")]
+WHOLE = ("global_", "gem_")
+KERNELS = {
+    name: word
+    for name in FORWARD
+    for word in inspect.signature(FUNCTIONS[name]).parameters
+    if word in ("kernel_size", "pool_size")
+}
 OUTSIDE = [0, -1, -(2**63), 2**63, 2**64, 2**100, -(2**100)]
 NOT_INTEGERS: list[Any] = [
     True, np.bool_(True), 1.5, 2.0, math.nan, math.inf, 1j, "3", b"3", object(), {}, {2},
@@ -167,6 +173,10 @@ def rows(name: str, function: str) -> list[Bad]:
         return [Bad(v, ValueError, f"{name}={v}") for v in OUTSIDE] + [
             Bad(v, TypeError) for v in [*NOT_INTEGERS, [2]]
         ]
+    if name in ("norm_type", "p", "eps"):
+        negative = [Bad(v, ValueError, f"{name}={v}") for v in (-1, -0.5, -math.inf, math.nan)]
+        others = [None, True, "2", b"2", 1j, [2], (2, 2), {}, object(), np.bool_(True)]
+        return [*negative, Bad(10**400, ValueError), *(Bad(v, TypeError) for v in others)]
     if name == "dtype":
         return [Bad(v, TypeError) for v in NOT_RESULTS]
     if name == "axes":
@@ -214,6 +224,8 @@ def call(function: str, **changed: Any) -> Any:
     }
     if SECOND[function] != "keepdims":
         arguments.setdefault(SECOND[function], 2)
+    if function in KERNELS:
+        arguments.setdefault(KERNELS[function], 2)
     if function == "pool" and "axes" in changed and isinstance(changed["axes"], tuple):
         arguments.setdefault("padding", 0)
     return FUNCTIONS[function](**arguments)
@@ -268,7 +280,7 @@ def test_ranks(function: str) -> None:
     nd = dims(function)
     first = next(iter(inspect.signature(FUNCTIONS[function]).parameters))
     allowed = {"pool": range(2, 9), "pool2d": range(2, 5)}.get(function, range(nd + 1, nd + 3))
-    if function.startswith("global_"):
+    if function.startswith(WHOLE):
         allowed = range(3, 6)
     for rank in range(9):
         x = np.ones((2,) * rank, np.int32)
@@ -288,7 +300,7 @@ def test_missing_surplus_and_unknown_arguments(function: str) -> None:
     x = np.ones((2, 3, 4, 4))
     for arguments, options in (
         ((), {}),
-        *([] if function.startswith(("global_", "spatial_")) else [((x,), {})]),
+        *([] if function.startswith((*WHOLE, "spatial_")) else [((x,), {})]),
         ((x, 2, *[1] * 30), {}),
         ((x, 2), {"colour": 1}),
         ((x, 2), {next(iter(inspect.signature(f).parameters)): x}),
@@ -310,9 +322,9 @@ def test_a_pooled_axis_of_length_0(function: str) -> None:
                 call(function, **{first: x}, **options)
 
 
-@pytest.mark.parametrize("function", WITH_KERNEL)
+@pytest.mark.parametrize("function", sorted(KERNELS))
 def test_kernel_larger_than_the_padded_input(function: str) -> None:
-    second = SECOND[function]
+    second = KERNELS[function]
     for at in range(dims(function)):
         with pytest.raises(ValueError, match=rf"^{function}: {second}\[{at}\]=9"):
             call(function, **{second: per_axis(9, dims(function), at)})

@@ -35,8 +35,6 @@ def tolerance(dtype: np.dtype, p: float) -> float:
     return few if dtype == np.float64 or not oracle.is_float(dtype) else 0.5 + few * 2.0**-20
 
 
-
-
 def small(case: Case) -> bool:
     return math.prod(case.shape) * math.prod(case.lead) < 800
 

@@ -84,9 +84,7 @@ def test_means_of_the_largest_numbers() -> None:
 
 @pytest.mark.parametrize("scale", [1.0, 1e-170, 1e170], ids=str)
 @pytest.mark.parametrize("p", [1, 2, 3], ids=str)
-def test_windows_larger_than_the_scratch(
-    scale: float, p: float, rng: np.random.Generator
-) -> None:
+def test_windows_larger_than_the_scratch(scale: float, p: float, rng: np.random.Generator) -> None:
     """In pieces, and looked at again one by one: the order of additions is the same."""
     x = rng.standard_normal((1, 2, 300, 401)) * scale
     want = np.linalg.norm((x / scale).reshape(2, -1), p, axis=1).reshape(1, 2, 1, 1) * scale

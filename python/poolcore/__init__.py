@@ -1,4 +1,4 @@
-"""Pooling for NumPy arrays: maximum, minimum, average, sum, norm, median and majority of windows."""
+"""Pooling for NumPy arrays: maximum, minimum, average, norm, median and majority of windows."""
 
 from poolcore import nn
 from poolcore._adaptive import (

@@ -232,7 +232,7 @@ def words_of(op: str, n: int) -> dict[str, str]:
         "position": {1: "w", 2: "h * W + w", 3: "(d * H + h) * W + w"}[n],
         "dtype": _DTYPES.get(op, ""),
         "power": {
-            "lp": "The exponent of the norm: any number above 0. Infinity gives the largest magnitude.",
+            "lp": "The exponent of the norm, above 0. Infinity gives the largest magnitude.",
             "gem": "The exponent of the mean, above 0 and at most 2**60. 1 is the mean itself.",
         }.get(op, ""),
         "out": "An array (with `return_indices`: a tuple of two)" if op in "maxmin" else "An array",
