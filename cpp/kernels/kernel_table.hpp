@@ -225,15 +225,13 @@ struct FinishArgs {
     bool sums_fit_double;  // integer sums are below 2^50 in magnitude
 };
 
-// power: values[p][q][x] becomes its power, in place, p < n0, q < n1, x < n. Each is divided by
-// `divisor`, less missing[x] if given (then n0 = n1 = 1); made |x|, or with `clamps` at least
-// `floor`; raised to exponent + exponent_low, in (0, 2^60]. With drop_nan NaN becomes 0.
-// `special`, if given, is set when the power of a positive number is above kHugePower or below
-// kTinyPower.
+// power: values[x] becomes its power, in place, x < n. Each is divided by `divisor`, less missing[x]
+// if given; made |x|, or with `clamps` at least `floor`; raised to exponent + exponent_low, in
+// (0, 2^60]. With drop_nan NaN becomes 0. `special`, if given, is set when the power of a positive
+// number is above kHugePower or below kTinyPower.
 struct PowerArgs {
     std::byte* values;
-    std::int64_t n0, n1, n;
-    std::int64_t stride0, stride1;
+    std::int64_t n;
     double exponent, exponent_low;
     double divisor;
     double floor;

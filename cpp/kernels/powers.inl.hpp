@@ -196,58 +196,47 @@ template <class How, int N>
     return a.drop_nan ? (y == y ? y : V{}) : y;
 }
 
-// The values of a line; whether one left the range.
 template <class How>
-bool power_line(const PowerArgs& a, std::byte* line) {
+void power_all(const PowerArgs& args) {
+    const PowerArgs a = args;
     constexpr int N = kLanes<double>;
     using V = Vec<double, N>;
     Vec<std::int64_t, N> outside{};
     std::int64_t i = 0;
     for (; i + N <= a.n; i += N) {
         const V missing = a.missing ? load<V>(a.missing + 8 * i) : V{};
-        store(line + 8 * i, raised<How, N>(a, load<V>(line + 8 * i), missing, outside));
+        store(a.values + 8 * i, raised<How, N>(a, load<V>(a.values + 8 * i), missing, outside));
     }
     if (const std::int64_t rest = a.n - i; rest > 0) {
         const V missing = a.missing ? load_some<N>(a.missing + 8 * i, rest) : V{};
-        const V x = load_some<N>(line + 8 * i, rest);
-        store_some<N>(line + 8 * i, raised<How, N>(a, x, missing, outside), rest);
+        const V x = load_some<N>(a.values + 8 * i, rest);
+        store_some<N>(a.values + 8 * i, raised<How, N>(a, x, missing, outside), rest);
     }
+    if (!a.special) return;
     std::byte each[8 * N];
     store(each, outside);
-    std::int64_t any = 0;
-    for (int lane = 0; lane < N; ++lane) any |= load<std::int64_t>(each + 8 * lane);
-    return any != 0;
+    for (int lane = 0; lane < N; ++lane)
+        if (load<std::int64_t>(each + 8 * lane) != 0) *a.special = true;
 }
 
-template <class How>
-void power_lines(const PowerArgs& a) {
-    bool special = false;
-    for (std::int64_t p = 0; p < a.n0; ++p)
-        for (std::int64_t q = 0; q < a.n1; ++q)
-            special |= power_line<How>(a, a.values + p * a.stride0 + q * a.stride1);
-    if (special && a.special) *a.special = true;
-}
-
-inline void power(const PowerArgs& args) {
-    const PowerArgs a = args;
-    if (a.exponent_low != 0) return power_lines<Real>(a);
-    if (a.exponent == 1) return power_lines<Kept>(a);
-    if (a.exponent == 2) return power_lines<Square>(a);
-    if (a.exponent == 3) return power_lines<Cube>(a);
-    if (a.exponent == 0.5) return power_lines<Root>(a);
-    power_lines<Real>(a);
+inline void power(const PowerArgs& a) {
+    if (a.exponent_low != 0) return power_all<Real>(a);
+    if (a.exponent == 1) return power_all<Kept>(a);
+    if (a.exponent == 2) return power_all<Square>(a);
+    if (a.exponent == 3) return power_all<Cube>(a);
+    if (a.exponent == 0.5) return power_all<Root>(a);
+    power_all<Real>(a);
 }
 
 // Magnitudes of floats, nothing else.
 inline void magnitudes(const PowerArgs& args) {
     const PowerArgs a = args;
-    for (std::int64_t p = 0; p < a.n0; ++p)
-        for (std::int64_t q = 0; q < a.n1; ++q) {
-            std::byte* line = a.values + p * a.stride0 + q * a.stride1;
-            in_vectors<kLanes<float>>(a.n, [&]<int N>(std::int64_t i) {
-                store(line + 4 * i, magnitude_of<float, N>(load<Vec<float, N>>(line + 4 * i)));
-            });
-        }
+    constexpr int N = kLanes<float>;
+    std::int64_t i = 0;
+    for (; i + N <= a.n; i += N)
+        store(a.values + 4 * i, magnitude_of<float, N>(load<Vec<float, N>>(a.values + 4 * i)));
+    for (; i < a.n; ++i)
+        store(a.values + 4 * i, magnitude_of<float, 1>(load<float>(a.values + 4 * i)));
 }
 
 }  // namespace

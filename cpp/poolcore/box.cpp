@@ -100,7 +100,7 @@ Start start_of(const Schedule& s, const Pass& pass, const Box& box, bool may_rea
     const bool edges = s.together == 0 && together_takes_edges(lanes, box.windows[kW]);
     start.widens = s.widens && pass.combine == s.combine && pass.work == s.work;
     start.direct = start.widens || (may_read_x && (!s.lanes_first() || inside || edges));
-    start.tail = !across && fills_up(lanes, box.windows[kW]) && !(start.direct && s.whole_planes);
+    start.tail = !across && fills_up(lanes, box.windows[kW]) && !s.whole_planes;
     if (start.tail && !(start.direct && s.lanes_first()))
         columns.hi = columns.lo + (columns.size() + 7) / 8 * 8;
     if (!start.direct) start.ranges[kW] = columns;

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "poolcore/dispatch.hpp"
+#include "poolcore/run.hpp"
 #include "poolcore/threads.hpp"
 
 namespace poolcore {
@@ -18,7 +20,6 @@ static_assert(kHugePower * 0x1p63 < kHugeSum && kTinyPower > kTinySum);
 PowerArgs power_args(double* values, std::int64_t n, double exponent) {
     PowerArgs args{};
     args.values = reinterpret_cast<std::byte*>(values);
-    args.n0 = args.n1 = 1;
     args.n = n;
     args.exponent = exponent;
     args.divisor = 1;
@@ -172,15 +173,11 @@ Pass power_pass(const Schedule& s, bool* special) {
     return pass;
 }
 
-void raise_packed(const StageContext& c, const Pass& pass, const PackArgs& packed) {
+void raise_packed(const StageContext& c, const Pass& pass, const Field& field) {
     const PoolSpec& spec = *pass.powers;
     const bool sum = pass.combine == Combine::kSum;
-    PowerArgs args = power_args(nullptr, packed.n, sum ? spec.power : 1);
-    args.values = packed.dst;
-    args.n0 = packed.n0;
-    args.n1 = packed.n1;
-    args.stride0 = packed.dst_stride0;
-    args.stride1 = packed.dst_stride1;
+    PowerArgs args = power_args(nullptr, field.elements(), sum ? spec.power : 1);
+    args.values = field.values;
     args.clamps = spec.op == Op::kGem;
     args.floor = spec.floor;
     args.drop_nan = sum && spec.nan_policy == NanPolicy::kOmit;
@@ -206,6 +203,12 @@ void take_roots(const Schedule& s, const StageContext& c, const Box& box, const 
     args.divisor = mean_divisor(s);
     args.missing = missing;
     c.kernels->power[static_cast<int>(Work::kF64)](args);
+}
+
+void raise_magnitudes(std::byte* values, std::int64_t n, double exponent) {
+    PowerArgs args = power_args(nullptr, n, std::min(exponent, 0x1p60));
+    args.values = values;
+    kernels().power[static_cast<int>(Work::kF64)](args);
 }
 
 }  // namespace poolcore

@@ -10,8 +10,8 @@ namespace poolcore {
 // double.
 Pass power_pass(const Schedule& s, bool* special);
 
-// Makes powers of what the kernel of `packed` has just gathered.
-void raise_packed(const StageContext& c, const Pass& pass, const PackArgs& packed);
+// Makes powers of all elements of a field that has just been packed, its margins included.
+void raise_packed(const StageContext& c, const Pass& pass, const Field& field);
 
 // Sums of powers, or the largest magnitudes, become norms, in place. Where `special` allows that a
 // sum has overflowed or has lost small powers, the window is read again, relative to its largest
