@@ -114,6 +114,8 @@ PARAMETERS = {
 TOGETHER: dict[str, Callable[[int], dict[str, Any]]] = {}
 for _nd in (1, 2, 3):
     TOGETHER[f"max_unpool{_nd}d"] = lambda nd: {"x": pooled(nd)}
+    for _name in ("global_lp_pool_backward", "gem_pool_backward"):
+        TOGETHER[_name] = lambda nd: {"grad": pooled(nd)[(..., *(slice(1),) * nd)]}
     TOGETHER[f"mode_pool{_nd}d"] = lambda nd: {"x": image(nd).astype(np.uint8)}
 
 

@@ -154,3 +154,55 @@ def off_by(got: np.ndarray, want: np.ndarray) -> float:
         distance = CONTEXT.subtract(Decimal(value), exact)
         worst = max(worst, abs(float(CONTEXT.divide(distance, Decimal(2) ** place))))
     return worst
+
+
+def shares(numbers: list[float], p: float, eps: float | None) -> list[Decimal]:
+    """What the elements of one window get of a gradient of 1; `eps` for means."""
+    sizes = [abs(n) if eps is None else max(n, eps) for n in numbers]
+    if p == float("inf"):
+        first = sizes.index(max(sizes)) if max(sizes, default=0) > 0 else -1
+        return [Decimal((i == first) * (1 if n > 0 else -1)) for i, n in enumerate(numbers)]
+    y = root(total(sizes, p), p)
+    if eps is not None:
+        y = root(CONTEXT.divide(total(sizes, p), Decimal(len(sizes))), p)
+    result = []
+    for number, size in zip(numbers, sizes, strict=True):
+        if y == 0 or (size == 0 and p != 1) or (eps is None and number == 0):
+            result.append(Decimal(0))
+            continue
+        quotient = CONTEXT.divide(CONTEXT.create_decimal(size), y)
+        power = CONTEXT.power(quotient, CONTEXT.subtract(Decimal(p), 1)) if p != 1 else Decimal(1)
+        if eps is None:
+            power = power.copy_sign(Decimal(number))
+        else:
+            power = CONTEXT.divide(power, len(sizes)) if number >= eps else Decimal(0)
+        result.append(power)
+    return result
+
+
+def backward(
+    grad: np.ndarray, x: np.ndarray, p: float, axes: tuple[int, ...], window: dict[str, Any],
+    eps: float | None = None,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """The gradient of x, and the sum of the magnitudes that make it up."""
+    options = {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False, **window}
+    geometry = oracle.geometries(x.shape, axes, *(options[n] for n in
+        ("kernel_size", "stride", "padding", "dilation", "ceil_mode")))  # fmt: skip
+    last = range(x.ndim - len(axes), x.ndim)
+    grads, wide = (np.moveaxis(oracle.widen(a), sorted(axes), last) for a in (grad, x))
+    result = np.full(wide.shape, Decimal(0), object)
+    size = result.copy()
+    for place in np.ndindex(grads.shape):
+        plane, where = place[: x.ndim - len(axes)], place[x.ndim - len(axes) :]
+        taps = []
+        for axis, o in zip(geometry, where, strict=True):
+            positions = [o * axis.s - axis.lo + j * axis.d for j in range(axis.k)]
+            taps.append([q for q in positions if 0 <= q < axis.n])
+        inside = list(itertools.product(*taps))
+        given = Decimal(float(grads[place]))
+        parts = shares([float(wide[plane + at]) for at in inside], p, eps)
+        for at, share in zip(inside, parts, strict=True):
+            part = CONTEXT.multiply(given, share)
+            result[plane + at] = CONTEXT.add(result[plane + at], part)
+            size[plane + at] = CONTEXT.add(size[plane + at], abs(part))
+    return np.moveaxis(result, last, sorted(axes)), np.moveaxis(size, last, sorted(axes))

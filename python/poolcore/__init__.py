@@ -52,6 +52,13 @@ from poolcore._global import (
     global_sum_pool,
 )
 from poolcore._norm import lp_pool1d, lp_pool2d, lp_pool3d
+from poolcore._norm_backward import (
+    gem_pool_backward,
+    global_lp_pool_backward,
+    lp_pool1d_backward,
+    lp_pool2d_backward,
+    lp_pool3d_backward,
+)
 from poolcore._pyramid import pyramid
 from poolcore._select import median_pool2d, median_pool3d, mode_pool2d, mode_pool3d
 from poolcore._spatial_pyramid import spatial_pyramid_pool
@@ -82,15 +89,20 @@ __all__ = [
     "avg_pool3d",
     "avg_pool3d_backward",
     "gem_pool",
+    "gem_pool_backward",
     "get_num_threads",
     "global_avg_pool",
     "global_lp_pool",
+    "global_lp_pool_backward",
     "global_max_pool",
     "global_min_pool",
     "global_sum_pool",
     "lp_pool1d",
+    "lp_pool1d_backward",
     "lp_pool2d",
+    "lp_pool2d_backward",
     "lp_pool3d",
+    "lp_pool3d_backward",
     "max_pool1d",
     "max_pool1d_backward",
     "max_pool2d",

@@ -261,7 +261,7 @@ def complete(function: _Function, op: str, n: int) -> _Function:
     return function
 
 
-_GLOBAL_PARAMETERS = {
+GLOBAL_PARAMETERS = {
     **PARAMETERS,
     "x": """
 x : array_like, shape (N, C, W), (N, C, H, W) or (N, C, D, H, W)
@@ -282,7 +282,7 @@ def complete_global(function: _Function, op: str) -> _Function:
             "result": "N, C, 1, ...) or, without `keepdims`, (N, C",
             "position": "(d * H + h) * W + w",
         }
-        _assemble(function, words, _GLOBAL_PARAMETERS, _GLOBAL_NOTES)
+        _assemble(function, words, GLOBAL_PARAMETERS, _GLOBAL_NOTES)
     return function
 
 
