@@ -53,6 +53,17 @@ class _Window(NamedTuple):
         return max(0, low - start), max(0, end - high)
 
 
+class _Band(NamedTuple):
+    """Positions [low, high) of an axis, those below `first` under no window."""
+
+    low: int
+    first: int
+    high: int
+    at: tuple[int, int]  # the windows on them,
+    start: int  # which reach over [start, end)
+    end: int
+
+
 class _Weights(NamedTuple):
     """What the windows give to the elements under them."""
 
@@ -64,16 +75,15 @@ class _Weights(NamedTuple):
 
 def _float64(x: Array) -> Array:
     """Give a new contiguous array of float64."""
-    return np.ascontiguousarray(_converted(x, np.dtype(np.float64), None))
+    return np.array(x, np.float64, order="C")
 
 
-def _converted(x: Array, dtype: np.dtype[Any], out: Array | None) -> Array:
-    """Give x as that type, rounded once."""
-    result: Array = _pool(
-        "pool", x, 1, 1, 0, 1, False, True, None, False, dtype, "half_even", None, -1, "sum",
+def _store(x: Array, out: Array) -> None:
+    """Write x, rounded once, without -0.0 and with one NaN: a sum of windows of one element."""
+    _pool(
+        "pool", x, 1, 1, 0, 1, False, True, None, False, out.dtype, "half_even", None, -1, "sum",
         "propagate", out, 1,
     )  # fmt: skip
-    return result
 
 
 def _beyond(x: Array) -> Array:
@@ -137,39 +147,48 @@ class _Norms:
 
     def weights(self, grad: Array, x: Array, pads: tuple[int, int]) -> _Weights:
         norm = self.norms(x, pads)
-        grad = _float64(grad).reshape(norm.shape)
+        given = _float64(grad).reshape(norm.shape)
         if self.mean:
-            grad /= np.prod([w.k for w in self.windows])
+            given /= np.prod([w.k for w in self.windows])
         if self.p == 1:
-            return _Weights(norm, grad, grad, None)
+            return _Weights(norm, given, given, None)
         power = self.raised(norm)
-        factor = grad / power if self.p > 1 else grad * power
+        factor = given / power if self.p > 1 else given * power
         factor[norm == 0] = 0
-        given = (grad != 0) & np.isfinite(grad)
-        risky = (norm > 0) & (norm < np.inf) & (_beyond(power) | (given & _beyond(grad)))
-        return _Weights(norm, grad, factor, risky if risky.any() else None)
+        risky = None
+        wide = grad.dtype == np.float64  # no other type reaches the limits
+        if wide or not (power.min() >= _LEAST and power.max() <= _MOST):
+            finite = wide & (given != 0) & np.isfinite(given)
+            risky = (norm > 0) & (norm < np.inf) & (_beyond(power) | (finite & _beyond(given)))
+        return _Weights(norm, given, factor, risky if risky is not None and risky.any() else None)
 
     def elements(self, x: Array, first: int, weights: _Weights, at: tuple[int, int]) -> Array:
         """Give the gradient of elements that start at `first`, under the windows [at)."""
         pads = self.windows[0].pads(*at, first, first + x.shape[1])
         given = self.spread(weights.factor, pads, x.shape)
-        size = np.maximum(x, self.eps) if self.mean else np.abs(x)
-        sign = (x >= self.eps).astype(np.float64) if self.mean else np.sign(x)
-        if self.p == 1:
-            return np.where(given == 0, 0, given * sign)
-        power = self.raised(size)
-        if self.p > 1:
-            result = given * power
+        size = np.maximum(x, self.eps) if self.mean else x  # but for the sign
+        power = np.ones(x.shape) if self.p == 1 else self.raised(size)
+        least, most = power.min(), power.max()
+        if self.p >= 1:
+            result = given * (x if self.p == 2 and not self.mean else power)
         else:
             result = np.divide(given, power, out=np.zeros(given.shape), where=power != 0)
-        result = np.where(given == 0, 0, result * sign)  # though x be infinite, under no window
-        flagged = ((power < _LEAST_POWER) & (size > 0)) | (power == np.inf)
+        if self.mean:
+            result *= x >= self.eps
+        elif self.p != 2:
+            result *= np.sign(x)
+        if not most < np.inf or self.p == 1:  # though x be infinite or NaN, under no window
+            result[given == 0] = 0
+        if self.p == 1 or (least >= _LEAST_POWER and most < np.inf and weights.risky is None):
+            return result
+        flagged = ((power < _LEAST_POWER) & (size != 0)) | (power == np.inf)
         if weights.risky is not None:
             flagged |= self.spread(weights.risky.astype(np.float64), pads, x.shape) != 0
-        if flagged.any():
-            places = np.nonzero(flagged)
-            exact = self.quotients(size[places], places, first, weights, at)
-            result[places] = exact * sign[places]
+        places = np.nonzero(flagged)
+        if len(places[0]):
+            sign = x[places] >= self.eps if self.mean else np.sign(x[places])
+            exact = self.quotients(np.abs(size[places]), places, first, weights, at)
+            result[places] = exact * sign
         return result
 
     def quotients(
@@ -201,36 +220,62 @@ class _Norms:
             total += np.where(covered & (norm != 0), share, 0.0)
         return total
 
-    def planes(self, grad: Array, x: Array, out: Array) -> None:
-        """Fill `out` for planes of one leading axis, in bands along the first pooled axis."""
-        w, n = self.windows[0], x.shape[1]
-        height = max(1, _BLOCK // (x.size // n))
+    def bands(self, n: int, row: int) -> Iterator[_Band]:
+        """Cut a first pooled axis of n positions of `row` elements each."""
+        w = self.windows[0]
+        height = max(1, _BLOCK // row)
         if w.o > 4 and w.e > w.s:  # windows over a border are done for both bands
             height = max(height, w.e)
-        seen: tuple[int, int] | None = None
         for low in range(0, n, height):
             high = min(low + height, n)
             at = max(0, -((w.e - 1 - low - w.lo) // w.s)), min(w.o, (high - 1 + w.lo) // w.s + 1)
-            first = high if at[0] >= at[1] else min(high, max(low, at[0] * w.s - w.lo))
-            self.rows(out, low, first)[...] = 0
-            if first == high:
+            if at[0] >= at[1]:
+                yield _Band(low, high, high, at, high, high)
                 continue
-            if at != seen:
-                start = max(0, at[0] * w.s - w.lo)
-                end = min(n, (at[1] - 1) * w.s - w.lo + w.e)
-                weights = self.weights(
-                    self.rows(grad, *at), self.rows(x, start, end), w.pads(*at, start, end)
-                )
-                seen = at
-            part = self.elements(_float64(self.rows(x, first, high)), first, weights, at)
-            target = self.rows(out, first, high)
-            _converted(part.reshape(target.shape), out.dtype, target)
+            start = max(0, at[0] * w.s - w.lo)
+            end = min(n, (at[1] - 1) * w.s - w.lo + w.e)
+            yield _Band(low, min(high, max(low, start)), high, at, start, end)
+
+    def planes(self, grad: Array, x: Array, out: Array) -> None:
+        """Fill `out` for planes of one leading axis."""
+        w, n = self.windows[0], x.shape[1]
+        seen: tuple[int, int] | None = None
+        for band in self.bands(n, x.size // n):
+            self.rows(out, band.low, band.first)[...] = 0
+            if band.first == band.high:
+                continue
+            if band.at != seen:
+                under = self.rows(x, band.start, band.end)
+                pads = w.pads(*band.at, band.start, band.end)
+                weights = self.weights(self.rows(grad, *band.at), under, pads)
+                seen = band.at
+            own = _float64(self.rows(x, band.first, band.high))
+            part = self.elements(own, band.first, weights, band.at)
+            _store(part, self.rows(out, band.first, band.high))
 
     def largest(self, grad: Array, x: Array, out: Array) -> None:
         """Fill `out` where all goes to the first of the largest magnitudes."""
+        w, n = self.windows[0], x.shape[1]
+        if w.o <= 4:
+            pads = w.pads(0, w.o, 0, n)
+            self.to_largest(grad, x, pads, out)
+            return
+        for band in self.bands(n, x.size // n):
+            self.rows(out, band.low, band.first)[...] = 0
+            if band.first == band.high:
+                continue
+            end = max(band.end, band.high)
+            under = self.rows(x, band.start, end)
+            pads = w.pads(*band.at, band.start, end)
+            found = self.to_largest(self.rows(grad, *band.at), under, pads, None)
+            own = self.rows(found, band.first - band.start, band.high - band.start)
+            self.rows(out, band.first, band.high)[...] = own
+
+    def to_largest(
+        self, grad: Array, x: Array, pads: tuple[int, int], out: Array | None
+    ) -> Array:  # fmt: skip
         nd = len(self.windows)
-        w = self.windows[0]
-        geometry = self.geometry(w.pads(0, w.o, 0, x.shape[1]), x.shape[2:])
+        geometry = self.geometry(pads, x.shape[2:])
         (high, top), (low, bottom) = (
             _pool(
                 f"{op}_pool{nd}d", x, *geometry, True, None, True, None, "half_even",
@@ -241,13 +286,14 @@ class _Norms:
         high, low = _float64(high), _float64(low)
         below = (np.abs(low) > np.abs(high)) | ((np.abs(low) == np.abs(high)) & (bottom < top))
         value = np.where(below, low, high)
-        given = grad if grad.dtype == out.dtype else _float64(grad)
+        given = _float64(grad) if np.issubdtype(grad.dtype, np.integer) else grad
         given = np.where(value < 0, -given, given)
         given[value == 0] = 0
-        _core.max_backward(
+        result: Array = _core.max_backward(
             f"max_pool{nd}d_backward", given, np.where(below, bottom, top), x.shape,
             _LAYOUTS[nd - 1], out, self.threads,
         )  # fmt: skip
+        return result
 
 
 def _merged(arrays: list[Array], lead: int) -> tuple[list[Array], int]:
