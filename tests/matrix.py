@@ -117,6 +117,8 @@ for _nd in (1, 2, 3):
     for _name in ("global_lp_pool_backward", "gem_pool_backward"):
         TOGETHER[_name] = lambda nd: {"grad": pooled(nd)[(..., *(slice(1),) * nd)]}
     TOGETHER[f"mode_pool{_nd}d"] = lambda nd: {"x": image(nd).astype(np.uint8)}
+    for _prefix in ("fractional_max_pool", "nn.FractionalMaxPool"):
+        TOGETHER[f"{_prefix}{_nd}d"] = lambda _: {"output_size": 2}
 
 
 @dataclass(frozen=True)

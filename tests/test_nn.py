@@ -16,6 +16,7 @@ from support import assert_same
 KINDS = ("MaxPool", "MinPool", "AvgPool", "SumPool")
 ADAPTIVE = ("AdaptiveMaxPool", "AdaptiveMinPool", "AdaptiveAvgPool")
 NAMES = [f"{kind}{nd}d" for kind in (*KINDS, *ADAPTIVE, "LPPool", "MaxUnpool") for nd in (1, 2, 3)]
+NAMES += ["FractionalMaxPool2d", "FractionalMaxPool3d"]
 LAST = {1: "NWC", 2: "NHWC", 3: "NDHWC"}
 
 
@@ -25,6 +26,13 @@ def layer(kind: str, nd: int, *arguments: Any, **options: Any) -> Any:
 
 def data(rng: np.random.Generator, nd: int) -> np.ndarray:
     return rng.permutation(2 * 3 * 9**nd).astype(np.float64).reshape(2, 3, *(9,) * nd)
+
+
+def typical(name: str) -> Any:
+    """A layer whose windows no chance decides."""
+    if name.startswith("Fractional"):
+        return getattr(nn, name)(3, 7)
+    return getattr(nn, name)(*((3,) if "Adaptive" in name else (3, 2, 1)))
 
 
 def test_names() -> None:
@@ -216,6 +224,8 @@ def test_repr() -> None:
         nn.LPPool2d(2.5, 3, ceil_mode=True):
             "LPPool2d(norm_type=2.5, kernel_size=3, stride=3, padding=0, dilation=1, "
             "ceil_mode=True)",
+        nn.FractionalMaxPool2d(2, output_ratio=0.5):
+            "FractionalMaxPool2d(kernel_size=2, output_size=None, output_ratio=0.5)",
         nn.MaxUnpool2d((2, 3)):
             "MaxUnpool2d(kernel_size=(2, 3), stride=(2, 3), padding=0)",
     }.items():  # fmt: skip
@@ -225,7 +235,7 @@ def test_repr() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_pickling(name: str, rng: np.random.Generator) -> None:
     nd = int(name[-2])
-    made = getattr(nn, name)(*((3,) if "Adaptive" in name else (3, 2, 1)))
+    made = typical(name)
     x = data(rng, nd)
     arguments = (x, np.zeros(x.shape, int)) if "Un" in name else (x,)
     want = made(*arguments)
@@ -244,7 +254,7 @@ def test_pickling(name: str, rng: np.random.Generator) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_modes_and_backward_without_a_call(name: str, rng: np.random.Generator) -> None:
     nd = int(name[-2])
-    made = getattr(nn, name)(*((2, 2) if name.startswith("LP") else (2,)))
+    made = typical(name)
     x = data(rng, nd)
     arguments = (x, np.zeros(x.shape, int)) if "Un" in name else (x,)
     with pytest.raises(RuntimeError, match="nothing was saved; call the layer first"):

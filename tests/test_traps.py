@@ -274,6 +274,18 @@ def test_out_that_overlaps_the_input() -> None:
     assert x.tolist() == [[1, 2, 3, 4]]
 
 
+def test_order_of_fractional_samples() -> None:
+    """In planes the first sample is for W and the second for H; in volumes D, H, W."""
+    x = np.arange(49.0).reshape(1, 1, 7, 7)
+    rows = poolcore.fractional_max_pool2d(x, 2, 3, random_samples=[[[0.0, 0.7]]])
+    assert rows[0, 0, :, 0].tolist() == [8, 29, 43]
+    assert rows[0, 0, 0].tolist() == [8, 10, 13]
+    x = np.arange(343.0).reshape(1, 1, 7, 7, 7)
+    values = poolcore.fractional_max_pool3d(x, 2, 3, random_samples=[[[0.7, 0.0, 0.0]]])
+    assert values[0, 0, :, 0, 0].tolist() == [57, 204, 302]
+    assert values[0, 0, 0, 0].tolist() == [57, 59, 62]
+
+
 # --- norms ----------------------------------------------------------------------------------
 
 
@@ -292,8 +304,7 @@ def test_lp_takes_absolute_values() -> None:
 # --- operations that do not exist yet --------------------------------------------------------
 
 
-@pytest.mark.parametrize("word", ["fractional", "unpool", "roi"])
+@pytest.mark.parametrize("word", ["roi"])
 def test_an_operation_that_comes_later_brings_its_trap_test(word: str) -> None:
-    """The order of fractional samples, checked indices and boxes: each needs its test here before
-    the function may be public."""
+    """Checked boxes: they need their test here before the function may be public."""
     assert not [n for n in dir(poolcore) if n.lower().startswith(word)]

@@ -99,7 +99,7 @@ PyObject* raise_magnitudes(PyObject* const* args) {
     return Py_NewRef(Py_None);
 }
 
-PyMethodDef* methods() {
+PyMethodDef* norm_methods() {
     static PyMethodDef table[] = {
         {"norm_windows", fast_function_of<kNumNormArgs, norm_windows>(), METH_FASTCALL,
          "norm_windows(*arguments_of_pool, grad, keepdims, /)\n--\n\n"
@@ -114,7 +114,7 @@ PyMethodDef* methods() {
 }  // namespace
 
 void bind_norm(py::module_& module) {
-    if (PyModule_AddFunctions(module.ptr(), methods()) != 0) throw py::error_already_set();
+    if (PyModule_AddFunctions(module.ptr(), norm_methods()) != 0) throw py::error_already_set();
 }
 
 }  // namespace poolcore::bindings

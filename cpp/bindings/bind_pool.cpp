@@ -80,7 +80,7 @@ PyObject* describe(PyObject* const* args) {
     "threads, /)\n--\n\n"
 
 // Plain C functions: pybind11's own dispatch would cost more than pooling a small array.
-PyMethodDef* methods() {
+PyMethodDef* pool_methods() {
     static PyMethodDef table[] = {
         {"pool", fast_function_of<kNumArgs, pool>(), METH_FASTCALL,
          "pool" POOLCORE_SIGNATURE "Pool x as the public function of that name says."},
@@ -93,7 +93,7 @@ PyMethodDef* methods() {
 }  // namespace
 
 void bind_pool(py::module_& module) {
-    if (PyModule_AddFunctions(module.ptr(), methods()) != 0) throw py::error_already_set();
+    if (PyModule_AddFunctions(module.ptr(), pool_methods()) != 0) throw py::error_already_set();
 }
 
 }  // namespace poolcore::bindings

@@ -222,7 +222,8 @@ PyObject* max_backward(PyObject* const* args) {
     static constexpr std::initializer_list<PlaneFunction> kFunctions = {
         {"max_pool1d_backward", 1}, {"max_pool2d_backward", 2}, {"max_pool3d_backward", 3},
         {"adaptive_max_pool1d_backward", 1}, {"adaptive_max_pool2d_backward", 2},
-        {"adaptive_max_pool3d_backward", 3}};
+        {"adaptive_max_pool3d_backward", 3}, {"fractional_max_pool2d_backward", 2},
+        {"fractional_max_pool3d_backward", 3}};
     Scatter s;
     s.function = &find_function(args[kBackFunction], kFunctions);
     s.values_name = "grad";
@@ -246,7 +247,7 @@ PyObject* max_backward(PyObject* const* args) {
     return run_scatter(s, args[kBackOut]);
 }
 
-PyMethodDef* methods() {
+PyMethodDef* scatter_methods() {
     static PyMethodDef table[] = {
         {"max_unpool", fast_function_of<kNumUnpoolArgs, max_unpool>(), METH_FASTCALL,
          "max_unpool(function, x, indices, kernel_size, stride, padding, output_size, layout, "
@@ -261,7 +262,7 @@ PyMethodDef* methods() {
 }  // namespace
 
 void bind_scatter(py::module_& module) {
-    if (PyModule_AddFunctions(module.ptr(), methods()) != 0) throw py::error_already_set();
+    if (PyModule_AddFunctions(module.ptr(), scatter_methods()) != 0) throw py::error_already_set();
 }
 
 }  // namespace poolcore::bindings

@@ -148,7 +148,7 @@ PyObject* window_backward(PyObject* const* args) {
     return args[kSpreadOut] == Py_None ? out.release().ptr() : Py_NewRef(args[kSpreadOut]);
 }
 
-PyMethodDef* methods() {
+PyMethodDef* spread_methods() {
     static PyMethodDef table[] = {
         {"window_backward", fast_function_of<kNumSpreadArgs, window_backward>(), METH_FASTCALL,
          "window_backward(function, grad, input_shape, kernel_size, stride, padding, dilation, "
@@ -161,7 +161,7 @@ PyMethodDef* methods() {
 }  // namespace
 
 void bind_spread(py::module_& module) {
-    if (PyModule_AddFunctions(module.ptr(), methods()) != 0) throw py::error_already_set();
+    if (PyModule_AddFunctions(module.ptr(), spread_methods()) != 0) throw py::error_already_set();
 }
 
 }  // namespace poolcore::bindings

@@ -86,6 +86,8 @@ constexpr FunctionInfo kFunctions[] = {
     adaptive("adaptive_avg_pool2d", op_number(Op::kAvg), 2),
     adaptive("adaptive_avg_pool3d", op_number(Op::kAvg), 3),
     adaptive("spatial_pyramid_pool", kAnyOp, 2),
+    adaptive("fractional_max_pool2d", op_number(Op::kMax), 2),
+    adaptive("fractional_max_pool3d", op_number(Op::kMax), 3),
     {"pyramid", kAnyOp, 0, false, WindowKind::kKernel, "x", "factor", "op"},
     {"pyramid without nodata", op_number(Op::kMode), 0, false, WindowKind::kKernel, "x", "factor",
      "op", true},

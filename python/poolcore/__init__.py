@@ -42,6 +42,11 @@ from poolcore._extremum import (
     min_pool2d,
     min_pool3d,
 )
+from poolcore._fractional import fractional_max_pool2d, fractional_max_pool3d
+from poolcore._fractional_backward import (
+    fractional_max_pool2d_backward,
+    fractional_max_pool3d_backward,
+)
 from poolcore._general import pool, pool2d
 from poolcore._global import (
     gem_pool,
@@ -88,6 +93,10 @@ __all__ = [
     "avg_pool2d_backward",
     "avg_pool3d",
     "avg_pool3d_backward",
+    "fractional_max_pool2d",
+    "fractional_max_pool2d_backward",
+    "fractional_max_pool3d",
+    "fractional_max_pool3d_backward",
     "gem_pool",
     "gem_pool_backward",
     "get_num_threads",

@@ -120,6 +120,21 @@ rounding : "half_even", "half_up", "floor" or "trunc"
     },
 }
 
+_OWN_PARAMETERS["fractional"] = {
+    "output_size": """
+output_size : int or {n} ints, optional
+    Windows along {axes}. With `kernel_size` k and n elements at most ``n - k + 1``.""",
+    "output_ratio": """
+output_ratio : float or {n} floats, optional
+    Instead of `output_size`: ``int(n * ratio)`` windows, the ratio between 0 and 1.""",
+    "random_samples": """
+random_samples : array_like of floats, shape (N, C, {n}), optional
+    Where the steps of each plane begin, each in [0, 1), instead of `rng`. {order}""",
+    "rng": """
+rng : numpy.random.Generator or int, optional
+    Draws the samples; a number is a seed. By default a new generator, different every time.""",
+}
+
 _DTYPES = {
     "avg": """\
 An integer or float type for the result; for float x a float type. By default that of x if it
@@ -177,6 +192,19 @@ Window ``i`` of ``o`` along an axis of ``n`` elements is
 the axis, they overlap where ``o`` does not divide ``n``, and repeat elements where ``o > n``.
 {numerics}"""
 
+_FRACTIONAL_NOTES = """
+Notes
+-----
+Along an axis of n elements with o windows of k, sample u and ``a = (n - k) / (o - 1)``, window i
+starts at ``int((i + u) * a) - int(u * a)`` and the last one at ``n - k``: steps of two neighbouring
+lengths in an order that u decides [1]_, in the arithmetic of x's dtype, as in torch.nn.functional,
+whose argument names and order are used too. {numerics}
+
+References
+----------
+.. [1] B. Graham, "Fractional Max-Pooling", arXiv:1412.6071, 2014.
+"""
+
 _GLOBAL_NOTES = """
 Notes
 -----
@@ -214,7 +242,7 @@ _NUMERICS["lp"] = (
 scales up windows that hang over an edge, this is the norm of the magnitudes, of the elements that a
 window covers."""
 )
-_NUMERICS_OF = {"max": "order", "min": "order", "avg": "sum"}
+_NUMERICS_OF = {"max": "order", "min": "order", "avg": "sum", "fractional": "order"}
 
 
 def words_of(op: str, n: int) -> dict[str, str]:
@@ -235,7 +263,12 @@ def words_of(op: str, n: int) -> dict[str, str]:
             "lp": "The exponent of the norm, above 0. Infinity gives the largest magnitude.",
             "gem": "The exponent of the mean, above 0 and at most 2**60. 1 is the mean itself.",
         }.get(op, ""),
-        "out": "An array (with `return_indices`: a tuple of two)" if op in "maxmin" else "An array",
+        "out": (
+            "An array (with `return_indices`: a tuple of two)"
+            if op in ("max", "min", "fractional")
+            else "An array"
+        ),
+        "order": "The first is for W, the second for H." if n == 2 else "For D, H and W.",
         "values": {
             "max": "The largest value of each window, in the dtype of x",
             "min": "The smallest value of each window, in the dtype of x",
@@ -245,6 +278,7 @@ def words_of(op: str, n: int) -> dict[str, str]:
             "median": "The median of each window",
             "lp": f"The norm of each window: {_NORM_DTYPE}",
             "gem": f"The generalised mean of each plane: {_NORM_DTYPE}",
+            "fractional": "The largest value of each window, in the dtype of x",
         }[op],
         "numerics": _NUMERICS[_NUMERICS_OF.get(op, op)],
     }
@@ -257,6 +291,7 @@ def complete(function: _Function, op: str, n: int) -> _Function:
     words = words_of(op, n)
     names = inspect.signature(function).parameters
     notes = _ADAPTIVE_NOTES if "output_size" in names else _NOTES
+    notes = _FRACTIONAL_NOTES if op == "fractional" else notes
     _assemble(function, words, {**PARAMETERS, **_OWN_PARAMETERS.get(op, {})}, notes)
     return function
 

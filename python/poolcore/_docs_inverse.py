@@ -164,6 +164,13 @@ _INVERSES["adaptive_max_backward"] = {
     "notes": _INVERSES["max_backward"]["notes"].replace("`min_pool", "`adaptive_min_pool"),
 }
 
+_INVERSES["fractional_max_backward"] = {
+    **_INVERSES["max_backward"],
+    "pools": "fractional_max_pool{n}d",
+    "none": "Index -1 adds nothing.",
+    "notes": _INVERSES["max_backward"]["notes"].partition(" The gradient of a minimum")[0],
+}
+
 
 def complete_inverse(function: _Function, kind: str, n: int) -> _Function:
     """Put the shared sections into the docstring of a function that undoes a pooling."""

@@ -43,6 +43,10 @@ _Class = TypeVar("_Class", bound=type)
 _PARAMETERS = {
     "norm_type": "float\n    The exponent of the norm, above 0. Infinity: the largest magnitude.",
     "kernel_size": "int or one int an axis\n    Elements of x in a window.",
+    "output_ratio": """float or one float an axis, optional
+    Instead of `output_size`: windows for each element, between 0 and 1.""",
+    "rng": """numpy.random.Generator or int, optional
+    Draws the windows of every call; a number is a seed.""",
     "output_size": """int, None or one of them an axis
     Windows along each axis; None for as many as there are elements.""",
     "stride": """int or one int an axis, optional

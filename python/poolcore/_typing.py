@@ -27,6 +27,8 @@ Flag: TypeAlias = bool | np.bool_
 Real: TypeAlias = SupportsFloat | SupportsIndex
 PerAxis: TypeAlias = SupportsIndex | Sequence[SupportsIndex] | npt.NDArray[np.integer[Any]]
 OutputSize: TypeAlias = PerAxis | Sequence[SupportsIndex | None] | None
+Ratio: TypeAlias = float | Sequence[float] | npt.NDArray[np.floating[Any]]
+Rng: TypeAlias = np.random.Generator | SupportsIndex | None
 PadPairs: TypeAlias = PerAxis | Sequence[tuple[SupportsIndex, SupportsIndex]]
 Padding: TypeAlias = PadPairs | Literal["valid", "same", "same_lower"]
 Op: TypeAlias = Literal["max", "min", "sum", "avg", "mode", "median"]
@@ -199,6 +201,77 @@ class AdaptiveExtremumPool(Protocol[_Layout_contra]):
         output_size: OutputSize,
         return_indices: Flag = False,
         *,
+        layout: _Layout_contra = ...,
+        nan_policy: NanPolicy = "propagate",
+        out: Array | tuple[Array, Array] | None = None,
+        threads: SupportsIndex | None = None,
+    ) -> Array | tuple[Array, Indices]: ...
+
+
+class FractionalPool(Protocol[_Layout_contra]):
+    """fractional_max_pool2d and 3d."""
+
+    __name__: str
+
+    @overload
+    def __call__(
+        self,
+        x: npt.NDArray[_Scalar],
+        kernel_size: PerAxis,
+        output_size: PerAxis | None = None,
+        output_ratio: Ratio | None = None,
+        return_indices: Literal[False] = False,
+        *,
+        random_samples: npt.ArrayLike | None = None,
+        rng: Rng = None,
+        layout: _Layout_contra = ...,
+        nan_policy: NanPolicy = "propagate",
+        out: Array | None = None,
+        threads: SupportsIndex | None = None,
+    ) -> npt.NDArray[_Scalar]: ...
+    @overload
+    def __call__(
+        self,
+        x: npt.NDArray[_Scalar],
+        kernel_size: PerAxis,
+        output_size: PerAxis | None = None,
+        output_ratio: Ratio | None = None,
+        *,
+        return_indices: Literal[True],
+        random_samples: npt.ArrayLike | None = None,
+        rng: Rng = None,
+        layout: _Layout_contra = ...,
+        nan_policy: NanPolicy = "propagate",
+        out: tuple[Array, Array] | None = None,
+        threads: SupportsIndex | None = None,
+    ) -> tuple[npt.NDArray[_Scalar], Indices]: ...
+    @overload
+    def __call__(
+        self,
+        x: ArrayInput,
+        kernel_size: PerAxis,
+        output_size: PerAxis | None = None,
+        output_ratio: Ratio | None = None,
+        return_indices: Literal[False] = False,
+        *,
+        random_samples: npt.ArrayLike | None = None,
+        rng: Rng = None,
+        layout: _Layout_contra = ...,
+        nan_policy: NanPolicy = "propagate",
+        out: Array | None = None,
+        threads: SupportsIndex | None = None,
+    ) -> Array: ...
+    @overload
+    def __call__(
+        self,
+        x: ArrayInput,
+        kernel_size: PerAxis,
+        output_size: PerAxis | None = None,
+        output_ratio: Ratio | None = None,
+        return_indices: Flag = False,
+        *,
+        random_samples: npt.ArrayLike | None = None,
+        rng: Rng = None,
         layout: _Layout_contra = ...,
         nan_policy: NanPolicy = "propagate",
         out: Array | tuple[Array, Array] | None = None,

@@ -36,6 +36,7 @@ from poolcore._adaptive_layers import (
     AdaptiveMinPool2d,
     AdaptiveMinPool3d,
 )
+from poolcore._fractional_backward import FractionalMaxPool2d, FractionalMaxPool3d
 from poolcore._layers import (
     Average,
     AverageWithDivisor,
@@ -59,6 +60,8 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
+    "FractionalMaxPool2d",
+    "FractionalMaxPool3d",
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",

@@ -1,0 +1,222 @@
+"""Fractional max pooling: windows of one size at random, unequal steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, SupportsIndex, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from poolcore import _core
+from poolcore._adapters import as_array, whole
+from poolcore._docs import complete
+from poolcore._fractional_windows import Windows, pool_planes, starts_of
+from poolcore._typing import (
+    Array,
+    ArrayInput,
+    Flag,
+    FractionalPool,
+    Indices,
+    Layout2d,
+    Layout3d,
+    NanPolicy,
+    PerAxis,
+    Ratio,
+    Rng,
+)
+
+__all__ = ["fractional_max_pool2d", "fractional_max_pool3d", "generator"]
+
+
+def _two(function: Callable[..., Any]) -> FractionalPool[Layout2d]:
+    return cast("FractionalPool[Layout2d]", complete(function, "fractional", 2))
+
+
+def _three(function: Callable[..., Any]) -> FractionalPool[Layout3d]:
+    return cast("FractionalPool[Layout3d]", complete(function, "fractional", 3))
+
+
+@_two
+def fractional_max_pool2d(
+    x: ArrayInput,
+    kernel_size: PerAxis,
+    output_size: PerAxis | None = None,
+    output_ratio: Ratio | None = None,
+    return_indices: Flag = False,
+    *,
+    random_samples: npt.ArrayLike | None = None,
+    rng: Rng = None,
+    layout: Layout2d = "NCHW",
+    nan_policy: NanPolicy = "propagate",
+    out: Array | tuple[Array, Array] | None = None,
+    threads: SupportsIndex | None = None,
+) -> Array | tuple[Array, Indices]:
+    """Take the largest value of windows at random steps along H and W.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.arange(25.0).reshape(1, 1, 5, 5)
+    >>> fractional_max_pool2d(x, 2, 3, random_samples=np.full((1, 1, 2), 0.5))
+    array([[[[ 6.,  8.,  9.],
+             [16., 18., 19.],
+             [21., 23., 24.]]]])
+    """
+    return _pool(
+        "fractional_max_pool2d", 2, x, kernel_size, output_size, output_ratio, return_indices,
+        random_samples, rng, layout, nan_policy, out, threads,
+    )  # fmt: skip
+
+
+@_three
+def fractional_max_pool3d(
+    x: ArrayInput,
+    kernel_size: PerAxis,
+    output_size: PerAxis | None = None,
+    output_ratio: Ratio | None = None,
+    return_indices: Flag = False,
+    *,
+    random_samples: npt.ArrayLike | None = None,
+    rng: Rng = None,
+    layout: Layout3d = "NCDHW",
+    nan_policy: NanPolicy = "propagate",
+    out: Array | tuple[Array, Array] | None = None,
+    threads: SupportsIndex | None = None,
+) -> Array | tuple[Array, Indices]:
+    """Take the largest value of windows at random steps along D, H and W.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.arange(27).reshape(1, 3, 3, 3)
+    >>> fractional_max_pool3d(x, 2, 2, random_samples=np.zeros((1, 3))).ravel()
+    array([13, 14, 16, 17, 22, 23, 25, 26])
+    """
+    return _pool(
+        "fractional_max_pool3d", 3, x, kernel_size, output_size, output_ratio, return_indices,
+        random_samples, rng, layout, nan_policy, out, threads,
+    )  # fmt: skip
+
+
+def _pool(
+    name: str, nd: int, x: Any, kernel_size: Any, output_size: Any, output_ratio: Any,
+    return_indices: Any, random_samples: Any, rng: Any, layout: Any, nan_policy: Any, out: Any,
+    threads: Any,
+) -> Array | tuple[Array, Indices]:  # fmt: skip
+    x = as_array(x, None, name, "x")
+
+    def call(do: Callable[..., Any], size: Any, out: Any) -> Any:
+        return do(
+            name, x, size, None, 0, 1, False, True, None, return_indices, None, "half_even",
+            layout, None, None, nan_policy, out, threads,
+        )  # fmt: skip
+
+    call(_core.describe, 0, None)  # names what does not fit of all that is not checked here
+    last = layout.endswith("C")
+    first = x.ndim - nd - last
+    sizes = x.shape[first : first + nd]
+    kernel = _per_axis(kernel_size, nd, name, "kernel_size")
+    output = _output(sizes, output_size, output_ratio, name)
+    for i, (k, o, n) in enumerate(zip(kernel, output, sizes, strict=True)):
+        if k < 1:
+            raise ValueError(f"{name}: kernel_size[{i}]={k} must be at least 1")
+        if o + k - 1 > n:
+            raise ValueError(
+                f"{name}: output_size[{i}]={o} with kernel_size {k} needs {o + k - 1} elements "
+                f"along axis {first + i}, x has {n}"
+            )
+    lead = (x.shape[:first] + x.shape[first + nd :])[-2:]
+    samples = _samples(random_samples, rng, lead, nd, name)
+    if out is not None:
+        call(_core.describe, output, out)
+    if nan_policy == "raise":
+        call(_core.pool, 0, None)
+    shape = (*x.shape[:first], *output, *x.shape[first + nd :])
+    both = bool(return_indices)
+    if out is None:
+        made = [np.empty_like(x, dtype=t, shape=shape) for t in (x.dtype, np.int64)[: 1 + both]]
+    else:
+        made = list(out) if both else [out]
+    policy = "omit" if nan_policy == "omit" else "propagate"
+    windows = Windows(kernel, starts_of(samples, kernel, output, sizes, x.dtype), policy, threads)
+    results: Any = tuple(np.asarray(a).view(np.ndarray) for a in made)
+    planes = [np.moveaxis(a, -1, -1 - nd) if last else a for a in (x, *results)]
+    if first + last == 1:
+        planes = [a[np.newaxis] for a in planes]
+    if made[0].size:
+        pool_planes(planes[0], planes[1], planes[2] if both else None, windows)
+    return (made[0], made[1]) if both else made[0]
+
+
+def _per_axis(value: Any, nd: int, name: str, argument: str) -> tuple[int, ...]:
+    """Give an int for all axes, or one for each, as one for each."""
+    listed = isinstance(value, Sequence) or (isinstance(value, np.ndarray) and value.ndim > 0)
+    if isinstance(value, str | bytes) or not listed:
+        return (whole(value, name, argument),) * nd
+    if len(value) != nd:
+        raise ValueError(f"{name}: {argument} must be an int or {nd} ints, got {len(value)}")
+    return tuple(whole(v, name, f"{argument}[{i}]") for i, v in enumerate(value))
+
+
+def _output(
+    sizes: tuple[int, ...], output_size: Any, output_ratio: Any, name: str
+) -> tuple[int, ...]:
+    nd = len(sizes)
+    if (output_size is None) == (output_ratio is None):
+        raise ValueError(
+            f"{name}: give output_size or output_ratio, one of the two, "
+            f"got {output_size!r:.60} and {output_ratio!r:.60}"
+        )
+    if output_ratio is None:
+        output = _per_axis(output_size, nd, name, "output_size")
+        for i, o in enumerate(output):
+            if o < 0:
+                raise ValueError(f"{name}: output_size[{i}]={o} must not be negative")
+        return output
+    wrong = (str, bytes, bool, np.bool_, complex)
+    try:
+        if isinstance(output_ratio, wrong):
+            raise TypeError
+        ratios = np.broadcast_to(np.asarray(output_ratio), (nd,))
+        if ratios.dtype.kind not in "iuf":
+            raise TypeError
+    except TypeError:
+        raise TypeError(f"{name}: output_ratio must be a number or {nd} of them") from None
+    except ValueError:
+        raise ValueError(f"{name}: output_ratio must be a number or {nd} of them") from None
+    for i, ratio in enumerate(ratios.tolist()):
+        if not 0 < ratio < 1:
+            raise ValueError(f"{name}: output_ratio[{i}]={ratio} must lie between 0 and 1")
+    return tuple(int(n * ratio) for n, ratio in zip(sizes, ratios.tolist(), strict=True))
+
+
+def _samples(given: Any, rng: Any, lead: tuple[int, ...], nd: int, name: str) -> Array:
+    """Numbers of [0, 1), nd for each plane; `lead` is (N, C) or, unbatched, (C,)."""
+    shape = (*((1, *lead)[-2:]), nd)
+    if given is None:
+        return generator(rng, name).random(shape)
+    if rng is not None:
+        raise ValueError(f"{name}: give random_samples or rng, not both")
+    samples = as_array(given, None, name, "random_samples")
+    if samples.dtype.kind != "f" and samples.dtype.name != "bfloat16":
+        raise TypeError(f"{name}: random_samples must be floats, got dtype {samples.dtype}")
+    if samples.shape != shape and (len(lead) == 2 or samples.shape != shape[1:]):
+        raise ValueError(f"{name}: random_samples must have shape {shape}, got {samples.shape}")
+    if samples.size and not bool(np.all((samples >= 0) & (samples < 1))):
+        bad = samples[~((samples >= 0) & (samples < 1))].flat[0]
+        raise ValueError(f"{name}: random_samples must lie in [0, 1), got {float(bad)}")
+    return samples.reshape(shape)
+
+
+def generator(rng: Any, name: str) -> np.random.Generator:
+    """Give a generator as it is, or a new one from a seed or from None."""
+    if isinstance(rng, np.random.Generator):
+        return rng
+    seed = None if rng is None else whole(rng, name, "rng")
+    if seed is not None and seed < 0:
+        raise ValueError(f"{name}: rng={seed} must not be negative")
+    if seed is not None and math.log2(seed + 1) > 4096:
+        raise ValueError(f"{name}: rng must be a seed of at most 4096 bits")
+    return np.random.default_rng(seed)
