@@ -1,6 +1,6 @@
 """What norms and generalised means must be, from docs/numerics.md.
 
-`norms` and `means` know the exact value, in decimals of 60 digits; `simple` knows the bits for the
+`norms` and `means` know the exact value, in decimals of 36 digits; `simple` knows the bits for the
 exponents whose powers and roots are single operations. Shares nothing with the library.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 
 import oracle
 
-CONTEXT = decimal.Context(prec=60, Emin=-decimal.MAX_EMAX, Emax=decimal.MAX_EMAX)
+CONTEXT = decimal.Context(prec=36, Emin=-decimal.MAX_EMAX, Emax=decimal.MAX_EMAX)
 NAN, INFINITY = Decimal("nan"), Decimal("inf")
 
 

@@ -42,7 +42,7 @@ def axes_of(case: Case) -> tuple[int, ...]:
 
 
 def small(case: Case) -> bool:
-    return math.prod(case.shape) * math.prod(case.lead) < 700
+    return math.prod(case.shape) * math.prod(case.lead) < 400
 
 
 def check(got: np.ndarray, want: tuple[np.ndarray, np.ndarray], p: float, note: str = "") -> None:
@@ -95,7 +95,7 @@ def test_named_cases(case: Case, rng: np.random.Generator) -> None:
         assert abs(total - np.sum(grad * values)) <= 1e-12 * size
 
 
-@pytest.mark.parametrize("p", [1, 2, 3, 30], ids=str)
+@pytest.mark.parametrize("p", [2, 3, 30], ids=str)
 @pytest.mark.parametrize("scale", [1e200, 1e-200, 1e-304], ids=str)
 def test_magnitudes_whose_powers_do_not_exist(
     p: float, scale: float, rng: np.random.Generator

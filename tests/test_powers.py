@@ -36,7 +36,7 @@ def tolerance(dtype: np.dtype, p: float) -> float:
 
 
 def small(case: Case) -> bool:
-    return math.prod(case.shape) * math.prod(case.lead) < 800
+    return math.prod(case.shape) * math.prod(case.lead) < 500
 
 
 @pytest.mark.parametrize("p", EXPONENTS, ids=str)

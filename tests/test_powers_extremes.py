@@ -13,7 +13,7 @@ from cases import SHORT, Case
 from oracle_powers import off_by
 from support import THREADS, assert_runs, assert_same, configurations, function
 
-SCALES = (1e200, 1e-200, 1e308, 1e-308, 5e-324)
+SCALES = (1e200, 1e-200, 1e308, 5e-324)
 
 
 def axes_of(case: Case) -> tuple[int, ...]:
@@ -21,7 +21,7 @@ def axes_of(case: Case) -> tuple[int, ...]:
 
 
 @pytest.mark.parametrize("scale", SCALES, ids=str)
-@pytest.mark.parametrize("p", [1.5, 2, 3, 40, 2000], ids=str)
+@pytest.mark.parametrize("p", [1.5, 2, 40, 2000], ids=str)
 def test_magnitudes_whose_powers_do_not_exist(
     scale: float, p: float, rng: np.random.Generator
 ) -> None:
