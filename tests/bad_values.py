@@ -21,7 +21,9 @@ FUNCTIONS = {
 INVERSES = {n: f for n, f in FUNCTIONS.items() if "unpool" in n or "backward" in n}
 FORWARD = sorted(set(FUNCTIONS) - set(INVERSES))
 SECOND = {name: list(inspect.signature(FUNCTIONS[name]).parameters)[1] for name in FORWARD}
-WITH_KERNEL = [name for name in FORWARD if SECOND[name] in ("kernel_size", "pool_size")]
+WHOLE = ("global_", "gem_")
+KERNELS = {n: "kernel_size" for n in FORWARD if SECOND[n] in ("kernel_size", "norm_type")}
+KERNELS["pool2d"] = "pool_size"
 OUTSIDE = [0, -1, -(2**63), 2**63, 2**64, 2**100, -(2**100)]
 NOT_INTEGERS: list[Any] = [
     True, np.bool_(True), 1.5, 2.0, math.nan, math.inf, 1j, "3", b"3", object(), {}, {2},
@@ -183,6 +185,10 @@ def rows(name: str, function: str) -> list[Bad]:
         return [Bad(v, ValueError, f"{name}={v}") for v in OUTSIDE] + [
             Bad(v, TypeError) for v in [*NOT_INTEGERS, [2]]
         ]
+    if name in ("norm_type", "p", "eps"):
+        negative = [Bad(v, ValueError, f"{name}={v}") for v in (-1, -0.5, -math.inf, math.nan)]
+        others = [None, True, "2", b"2", 1j, [2], (2, 2), {}, object(), np.bool_(True)]
+        return [*negative, Bad(10**400, ValueError), *(Bad(v, TypeError) for v in others)]
     if name == "dtype":
         return [Bad(v, TypeError) for v in NOT_RESULTS]
     if name == "axes":

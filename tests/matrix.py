@@ -114,6 +114,8 @@ PARAMETERS = {
 TOGETHER: dict[str, Callable[[int], dict[str, Any]]] = {}
 for _nd in (1, 2, 3):
     TOGETHER[f"max_unpool{_nd}d"] = lambda nd: {"x": pooled(nd)}
+    for _name in ("global_lp_pool_backward", "gem_pool_backward"):
+        TOGETHER[_name] = lambda nd: {"grad": pooled(nd)[(..., *(slice(1),) * nd)]}
     TOGETHER[f"mode_pool{_nd}d"] = lambda nd: {"x": image(nd).astype(np.uint8)}
     for _prefix in ("fractional_max_pool", "nn.FractionalMaxPool"):
         TOGETHER[f"{_prefix}{_nd}d"] = lambda _: {"output_size": 2}
@@ -133,7 +135,7 @@ class Function:
         base = {name: parameter(name, self.name).legal(self.nd) for name in needed}
         if self.name == "pool":
             base["kernel_size"] = (2,) * self.nd
-        if self.name.startswith("global_") or self.name == "pyramid":
+        if self.name.startswith(("global_", "gem_")) or self.name == "pyramid":
             base["axes"] = tuple(range(2, 2 + self.nd))
         return {**base, **TOGETHER.get(self.name, lambda _: {})(self.nd)}
 
@@ -175,7 +177,7 @@ def dimensions(name: str) -> list[int]:
     number = re.search(r"(\d)d", name)
     if number:
         return [int(number[1])]
-    return [1, 2, 3] if name == "pool" or name.startswith(("global_", "pyramid")) else [2]
+    return [1, 2, 3] if name == "pool" or name.startswith(("global_", "gem_", "pyramid")) else [2]
 
 
 def functions() -> list[Function]:

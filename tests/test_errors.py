@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import poolcore
-from bad_values import FORWARD, FUNCTIONS, INVERSES, SECOND, WITH_KERNEL, dims, per_axis, rows
+from bad_values import FORWARD, FUNCTIONS, INVERSES, KERNELS, SECOND, WHOLE, dims, per_axis, rows
 
 TABLE = [
     (function, name)
@@ -31,6 +31,10 @@ def inverse_arguments(function: str) -> dict[str, Any]:
         "kernel_size": 2,
     }
     needed = inspect.signature(INVERSES[function]).parameters.values()
+    if function.startswith(WHOLE):
+        arguments["grad"] = arguments["grad"][..., :1, :1]
+    elif function.startswith("lp_"):
+        arguments |= {"x": np.ones(arguments["input_shape"], np.int16), "norm_type": 2}
     return {p.name: arguments[p.name] for p in needed if p.default is p.empty}
 
 
@@ -46,6 +50,8 @@ def call(function: str, **changed: Any) -> Any:
     }
     if SECOND[function] != "keepdims":
         arguments.setdefault(SECOND[function], 2)
+    if function in KERNELS:
+        arguments.setdefault(KERNELS[function], 2)
     if "output_ratio" in parameters and "output_ratio" not in changed:
         arguments.setdefault("output_size", 1)
     if function == "pool" and "axes" in changed and isinstance(changed["axes"], tuple):
@@ -102,7 +108,7 @@ def test_ranks(function: str) -> None:
     nd = dims(function)
     first = next(iter(inspect.signature(FUNCTIONS[function]).parameters))
     allowed = {"pool": range(2, 9), "pool2d": range(2, 5)}.get(function, range(nd + 1, nd + 3))
-    if function.startswith("global_"):
+    if function.startswith(WHOLE):
         allowed = range(3, 6)
     for rank in range(9):
         x = np.ones((2,) * rank, np.int32)
@@ -122,7 +128,7 @@ def test_missing_surplus_and_unknown_arguments(function: str) -> None:
     x = np.ones((2, 3, 4, 4))
     for arguments, options in (
         ((), {}),
-        *([] if function.startswith(("global_", "spatial_")) else [((x,), {})]),
+        *([] if function.startswith((*WHOLE, "spatial_")) else [((x,), {})]),
         ((x, 2, *[1] * 30), {}),
         ((x, 2), {"colour": 1}),
         ((x, 2), {next(iter(inspect.signature(f).parameters)): x}),
@@ -144,9 +150,9 @@ def test_a_pooled_axis_of_length_0(function: str) -> None:
                 call(function, **{first: x}, **options)
 
 
-@pytest.mark.parametrize("function", WITH_KERNEL)
+@pytest.mark.parametrize("function", sorted(KERNELS))
 def test_kernel_larger_than_the_padded_input(function: str) -> None:
-    second = SECOND[function]
+    second = KERNELS[function]
     for at in range(dims(function)):
         with pytest.raises(ValueError, match=rf"^{function}: {second}\[{at}\]=9"):
             call(function, **{second: per_axis(9, dims(function), at)})
@@ -156,7 +162,8 @@ def test_kernel_larger_than_the_padded_input(function: str) -> None:
 def test_ranks_and_arguments_of_inverses(function: str) -> None:
     first = next(iter(inspect.signature(INVERSES[function]).parameters))
     for rank in {0, 1, 2, 3, 4, 5, 6} - {dims(function) + 1, dims(function) + 2}:
-        with pytest.raises(ValueError, match=rf"^{function}: {first} must have .* {rank}$"):
+        got = r"\(.*\)" if function.startswith(("lp_", *WHOLE)) else rank
+        with pytest.raises(ValueError, match=rf"^{function}: {first} must have .* {got}$"):
             call(function, **{first: np.ones((2,) * rank, np.int16)})
     for arguments, options in (((), {}), (([1],), {}), (([1],) * 30, {}), ((), {"colour": 1})):
         with pytest.raises(TypeError, match=function):

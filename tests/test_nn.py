@@ -15,7 +15,7 @@ from support import assert_same
 
 KINDS = ("MaxPool", "MinPool", "AvgPool", "SumPool")
 ADAPTIVE = ("AdaptiveMaxPool", "AdaptiveMinPool", "AdaptiveAvgPool")
-NAMES = [f"{kind}{nd}d" for kind in (*KINDS, *ADAPTIVE, "MaxUnpool") for nd in (1, 2, 3)]
+NAMES = [f"{kind}{nd}d" for kind in (*KINDS, *ADAPTIVE, "LPPool", "MaxUnpool") for nd in (1, 2, 3)]
 NAMES += ["FractionalMaxPool2d", "FractionalMaxPool3d"]
 LAST = {1: "NWC", 2: "NHWC", 3: "NDHWC"}
 
@@ -55,7 +55,7 @@ def test_arguments_are_typed_and_described(name: str) -> None:
 
 def test_argument_order_is_that_of_torch() -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-    for kind in ("MaxPool", "AvgPool", "MaxUnpool", "AdaptiveMaxPool", "AdaptiveAvgPool"):
+    for kind in ("MaxPool", "AvgPool", "LPPool", "MaxUnpool", "AdaptiveMaxPool", "AdaptiveAvgPool"):
         for nd in (1, 2, 3):
             theirs = inspect.signature(getattr(torch.nn, f"{kind}{nd}d")).parameters
             ours = inspect.signature(getattr(nn, f"{kind}{nd}d")).parameters
@@ -116,6 +116,22 @@ def test_adaptive_layers_are_the_functions(kind: str, nd: int, rng: np.random.Ge
         both = layer(kind, nd, size, True, **options)(y)
         assert_same(both[0], found[0])
         assert_same(both[1], found[1])
+
+
+@pytest.mark.parametrize("nd", [1, 2, 3])
+def test_norms_are_the_functions(nd: int, rng: np.random.Generator) -> None:
+    x = data(rng, nd) - 999
+    for last in (False, True):
+        y = np.ascontiguousarray(np.moveaxis(x, 1, -1)) if last else x.copy()
+        options = {"padding": 1, "dilation": 2, **({"layout": LAST[nd]} if last else {})}
+        made = layer("LPPool", nd, 1.5, 3, 2, True, **options)
+        got = made(y)
+        assert_same(got, getattr(poolcore, f"lp_pool{nd}d")(y, 1.5, 3, 2, True, **options))
+        grad = rng.standard_normal(got.shape)
+        function = getattr(poolcore, f"lp_pool{nd}d_backward")
+        back = function(grad, y, 1.5, 3, 2, True, **options)
+        y[...] = 0  # the layer has its own
+        assert_same(made.backward(grad), back)
 
 
 @pytest.mark.parametrize("nd", [1, 2, 3])
@@ -205,6 +221,9 @@ def test_repr() -> None:
             "AdaptiveMaxPool2d(output_size=(3, None))",
         nn.AdaptiveAvgPool1d(4, layout="NWC"):
             "AdaptiveAvgPool1d(output_size=4, layout='NWC')",
+        nn.LPPool2d(2.5, 3, ceil_mode=True):
+            "LPPool2d(norm_type=2.5, kernel_size=3, stride=3, padding=0, dilation=1, "
+            "ceil_mode=True)",
         nn.FractionalMaxPool2d(2, output_ratio=0.5):
             "FractionalMaxPool2d(kernel_size=2, output_size=None, output_ratio=0.5)",
         nn.MaxUnpool2d((2, 3)):

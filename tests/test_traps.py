@@ -286,11 +286,25 @@ def test_order_of_fractional_samples() -> None:
     assert values[0, 0, 0, 0].tolist() == [57, 59, 62]
 
 
+# --- norms ----------------------------------------------------------------------------------
+
+
+def test_lp_takes_absolute_values() -> None:
+    """And a window that hangs over the edge has the norm of what it covers, not scaled up."""
+    x = row(-3, 4, -12, 1, -2.5)
+    for p, want in ((1, [7, 13, 2.5]), (2, [5, 145**0.5, 2.5]), (3, [91, 1729, 2.5**3])):
+        got = poolcore.lp_pool1d(x, p, 2, ceil_mode=True)[0]
+        exact = [w ** (1 / 3) for w in want] if p == 3 else want
+        assert got.tolist() == pytest.approx(exact, rel=1e-15)
+    assert poolcore.lp_pool1d(x, INF, 2, ceil_mode=True).tolist() == [[4, 12, 2.5]]
+    assert poolcore.global_lp_pool(row(-3, -4)[None], 2).item() == 5
+    assert poolcore.gem_pool(row(-3, 2)[None], 1, 0).item() == 1  # there negative ones count as 0
+
+
 # --- operations that do not exist yet --------------------------------------------------------
 
 
-@pytest.mark.parametrize("word", ["lp_", "roi"])
+@pytest.mark.parametrize("word", ["roi"])
 def test_an_operation_that_comes_later_brings_its_trap_test(word: str) -> None:
-    """Lp of absolute values, checked boxes: each needs its test here before the function may be
-    public."""
+    """Checked boxes: they need their test here before the function may be public."""
     assert not [n for n in dir(poolcore) if n.lower().startswith(word)]

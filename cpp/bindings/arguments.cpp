@@ -119,6 +119,20 @@ std::int64_t parse_int(PyObject* object, const ArgName& name) {
     return to_int(object, name, "must be an int");
 }
 
+double parse_float(PyObject* object, const ArgName& name) {
+    if (PyFloat_CheckExact(object)) return PyFloat_AS_DOUBLE(object);
+    const std::string_view type = Py_TYPE(object)->tp_name;
+    if (PyBool_Check(object) || type == "numpy.bool" || type == "numpy.bool_")
+        fail_type(name, "must be a real number, got " + type_name(object));
+    const double value = PyFloat_AsDouble(object);
+    if (value != -1 || !PyErr_Occurred()) return value;
+    const bool large = PyErr_ExceptionMatches(PyExc_OverflowError);
+    if (!large && !PyErr_ExceptionMatches(PyExc_TypeError)) throw PythonError{};
+    PyErr_Clear();
+    if (large) fail_value(name, "must be a real number within the range of float64");
+    fail_type(name, "must be a real number, got " + type_name(object));
+}
+
 bool parse_bool(PyObject* object, const ArgName& name) {
     if (object == Py_False) return false;
     if (object == Py_True) return true;

@@ -14,6 +14,9 @@ namespace poolcore::bindings {
 // Anything with __index__ except bool. TypeError for other types, ValueError past 64 bits.
 std::int64_t parse_int(PyObject* object, const ArgName& name);
 
+// Any real number but bool: floats, and what has __float__ or __index__. TypeError otherwise.
+double parse_float(PyObject* object, const ArgName& name);
+
 // bool or numpy.bool_.
 bool parse_bool(PyObject* object, const ArgName& name);
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "bindings/arguments.hpp"
+#include "bindings/bind_norm.hpp"
 #include "bindings/bind_pool.hpp"
 #include "bindings/bind_scatter.hpp"
 #include "bindings/bind_spread.hpp"
@@ -80,6 +81,7 @@ PYBIND11_MODULE(_core_of_main, m, py::mod_gil_not_used()) {
     bind_threads(m);
     bind_targets(m);
     bind_pool(m);
+    bind_norm(m);
     bind_scatter(m);
     bind_spread(m);
 }

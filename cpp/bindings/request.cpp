@@ -19,7 +19,7 @@ struct FunctionInfo {
     WindowKind windows;  // what the kernel argument holds
     const char* x_name;
     const char* kernel_name;
-    const char* op_name;
+    const char* op_name;  // of kLp and kGem, the exponent's
     bool skips = false;  // the place of divisor_override names a label that has no vote
 };
 
@@ -32,6 +32,13 @@ constexpr FunctionInfo nd(const char* name, Op op, int n_axes) {
 }
 constexpr FunctionInfo whole(const char* name, Op op) {
     return {name, op_number(op), 0, false, WindowKind::kWhole, "x", "kernel_size", "op"};
+}
+constexpr FunctionInfo norm(const char* name, int n_axes) {
+    return {name, op_number(Op::kLp), n_axes, false, WindowKind::kKernel, "x", "kernel_size",
+            "norm_type"};
+}
+constexpr FunctionInfo whole_norm(const char* name, Op op) {
+    return {name, op_number(op), 0, false, WindowKind::kWhole, "x", "kernel_size", "p"};
 }
 constexpr FunctionInfo adaptive(const char* name, int op, int n_axes) {
     return {name, op, n_axes, false, WindowKind::kAdaptive, "x", "output_size", "op"};
@@ -59,6 +66,16 @@ constexpr FunctionInfo kFunctions[] = {
     whole("global_min_pool", Op::kMin),
     whole("global_avg_pool", Op::kAvg),
     whole("global_sum_pool", Op::kSum),
+    norm("lp_pool1d", 1),
+    norm("lp_pool2d", 2),
+    norm("lp_pool3d", 3),
+    norm("lp_pool1d_backward", 1),
+    norm("lp_pool2d_backward", 2),
+    norm("lp_pool3d_backward", 3),
+    whole_norm("global_lp_pool", Op::kLp),
+    whole_norm("gem_pool", Op::kGem),
+    whole_norm("global_lp_pool_backward", Op::kLp),
+    whole_norm("gem_pool_backward", Op::kGem),
     adaptive("adaptive_max_pool1d", op_number(Op::kMax), 1),
     adaptive("adaptive_max_pool2d", op_number(Op::kMax), 2),
     adaptive("adaptive_max_pool3d", op_number(Op::kMax), 3),
@@ -250,10 +267,23 @@ Op parse_op(PyObject* value, const FunctionInfo& info) {
             : parse_choice(value, name, {"max", "min", "sum", "avg", "mode", "median"}));
 }
 
+// The place of `op` holds the exponent, for kGem with the least value: (p, eps).
+void parse_power(PyObject* value, const FunctionInfo& info, PoolSpec& spec) {
+    const ArgName name{info.name, info.op_name};
+    spec.power_name = info.op_name;
+    if (spec.op == Op::kGem && PyTuple_Check(value) && PyTuple_GET_SIZE(value) == 2) {
+        spec.power = parse_float(PyTuple_GET_ITEM(value, 0), name);
+        spec.floor = parse_float(PyTuple_GET_ITEM(value, 1), {info.name, "eps"});
+    } else {
+        spec.power = parse_float(value, name);
+    }
+}
+
 void parse_options(PyObject* const* args, const FunctionInfo& info, Request& request) {
     PoolSpec& spec = request.spec;
     const char* f = info.name;
     spec.op = info.op != kAnyOp ? static_cast<Op>(info.op) : parse_op(args[kArgOp], info);
+    if (spec.op == Op::kLp || spec.op == Op::kGem) parse_power(args[kArgOp], info, spec);
     spec.ceil_mode = parse_bool(args[kArgCeilMode], {f, "ceil_mode"});
     spec.count_include_pad = parse_bool(args[kArgCountIncludePad], {f, "count_include_pad"});
     spec.return_indices = parse_bool(args[kArgReturnIndices], {f, "return_indices"});

@@ -250,6 +250,24 @@ struct FinishArgs {
     bool sums_fit_double;  // integer sums are below 2^50 in magnitude
 };
 
+// power: values[x] becomes its power, in place, x < n. Each is divided by `divisor`, less missing[x]
+// if given; made |x|, or with `clamps` at least `floor`; raised to exponent + exponent_low, in
+// (0, 2^60]. With drop_nan NaN becomes 0. `special`, if given, is set when the power of a positive
+// number is above kHugePower or below kTinyPower.
+struct PowerArgs {
+    std::byte* values;
+    std::int64_t n;
+    double exponent, exponent_low;
+    double divisor;
+    double floor;
+    bool clamps;
+    bool drop_nan;
+    const std::byte* missing;
+    bool* special;
+};
+inline constexpr double kHugePower = 0x1p+900;
+inline constexpr double kTinyPower = 0x1p-900;
+
 using RowsKernel = void (*)(const RowsArgs&);
 using SlideKernel = void (*)(const SlideArgs&);
 using WindowKernel = void (*)(const WindowArgs&);
@@ -261,6 +279,7 @@ using ArgWindowKernel = void (*)(const ArgWindowArgs&);
 using NarrowKernel = void (*)(const NarrowArgs&);
 using PackKernel = void (*)(const PackArgs&);
 using FinishKernel = void (*)(const FinishArgs&);
+using PowerKernel = void (*)(const PowerArgs&);
 
 // One constant object per target. A null entry is filled from the next narrower target.
 struct KernelTable {
@@ -277,6 +296,7 @@ struct KernelTable {
     NarrowKernel narrow[kNumNarrows][kNumDTypes];  // null where a type is wide enough
     PackKernel pack[kNumChanges][kNumDTypes][kNumWorks];
     FinishKernel finish[kNumFinishes][kNumWorks][kNumDTypes];
+    PowerKernel power[kNumWorks];  // kF64; kF32: magnitudes alone
 };
 
 extern const KernelTable kScalarTable;

@@ -10,6 +10,7 @@
 #include "kernels/narrow.inl.hpp"
 #include "kernels/pack.inl.hpp"
 #include "kernels/planes.inl.hpp"
+#include "kernels/powers.inl.hpp"
 #include "kernels/running.inl.hpp"
 #include "kernels/rows.inl.hpp"
 #include "kernels/slide.inl.hpp"
@@ -189,6 +190,19 @@ constexpr void add_half_packs(KernelTable& t) {
         pack<T, std::int64_t, Change::kHigh32>;
 }
 
+// Powers of integers are float64.
+template <DType... D>
+constexpr void add_power_packs(KernelTable& t) {
+    (add_pack<D, double>(t), ...);
+}
+
+constexpr void add_powers(KernelTable& t) {
+    t.power[static_cast<int>(Work::kF32)] = magnitudes;
+    t.power[static_cast<int>(Work::kF64)] = power;
+    add_power_packs<DType::kBool, DType::kInt8, DType::kUInt8, DType::kInt16, DType::kUInt16,
+                    DType::kInt32, DType::kUInt32, DType::kInt64, DType::kUInt64>(t);
+}
+
 constexpr void add_packs(KernelTable& t) {
     add_pack<DType::kBool, std::uint16_t>(t);
     add_pack<DType::kUInt8, std::uint16_t>(t);
@@ -353,6 +367,7 @@ constexpr KernelTable make_table() {
     add_arg<double>(t);
     add_arg_windows(t);
     add_packs(t);
+    add_powers(t);
     add_widens(t);
     add_integer_finishes<std::int16_t>(t);
     add_integer_finishes<std::uint16_t>(t);

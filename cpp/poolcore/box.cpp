@@ -7,6 +7,7 @@
 #include "poolcore/indices.hpp"
 #include "poolcore/moves.hpp"
 #include "poolcore/narrow.hpp"
+#include "poolcore/powers.hpp"
 
 namespace poolcore {
 
@@ -99,7 +100,7 @@ Start start_of(const Schedule& s, const Pass& pass, const Box& box, bool may_rea
     const bool edges = s.together == 0 && together_takes_edges(lanes, box.windows[kW]);
     start.widens = s.widens && pass.combine == s.combine && pass.work == s.work;
     start.direct = start.widens || (may_read_x && (!s.lanes_first() || inside || edges));
-    start.tail = !across && fills_up(lanes, box.windows[kW]) && !(start.direct && s.whole_planes);
+    start.tail = !across && fills_up(lanes, box.windows[kW]) && !s.whole_planes;
     if (start.tail && !(start.direct && s.lanes_first()))
         columns.hi = columns.lo + (columns.size() + 7) / 8 * 8;
     if (!start.direct) start.ranges[kW] = columns;
@@ -259,7 +260,9 @@ void pool_whole_box(const Schedule& s, const KernelTable& kernels, const Box& bo
     scratch.release(mark);
     const bool omit = is_float(s.plan->in_dtype) && s.has_aux;
     const bool sum = s.combine == Combine::kSum;
-    const Pass pass{s.combine, s.work, s.change, omit, sum ? 0.0 : -__builtin_inf()};
+    Pass pass{s.combine, s.work, s.change, omit, sum ? 0.0 : -__builtin_inf()};
+    bool special = false;
+    if (s.powers) pass = power_pass(s, &special);
     const StageContext c{&kernels, s.combine, s.work, &scratch};
     const double divisor = s.direct_mean && !s.huge ? common_divisor(s, box) : 0;
     const bool direct = s.direct_out || divisor != 0;
@@ -271,6 +274,7 @@ void pool_whole_box(const Schedule& s, const KernelTable& kernels, const Box& bo
         const Pass count{Combine::kSum, s.aux_work, s.aux_change, false, 0};
         aux = pool_pass(s, second, count, box, {false, false, 0});
     }
+    if (s.powers) take_roots(s, c, box, values, s.has_aux ? &aux : nullptr, special);
     finish_box(s, c, s.finish, box, values, s.has_aux ? &aux : nullptr);
     if (s.with_index()) finish_indices(s, box, values);
     scratch.release(mark);

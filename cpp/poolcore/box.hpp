@@ -25,7 +25,8 @@ struct Pass {
     Change change;
     bool replace_nan;  // by nan_value
     double nan_value;
-    bool* special = nullptr;  // kKey: set when x holds a value without a key
+    bool* special = nullptr;  // set when x holds a value without a key, or too large a power
+    const PoolSpec* powers = nullptr;  // elements become powers as this says
 };
 
 // Leaves a task that is no longer wanted.

@@ -187,6 +187,7 @@ void store_low_bytes(std::byte* dst, std::uint64_t bits, std::size_t size) {
 // What a window without elements gives, in a float type: a NaN mean, or the least of all values
 // as its maximum. Minima have the sign bit cleared.
 std::uint64_t empty_bits(const Schedule& s) {
+    if (s.powers) return 0;
     const bool mean = s.finish == Finish::kMean;
     const std::uint64_t negative = s.combine == Combine::kMaxOmit ? 1 : 0;
     switch (s.plan->out_dtype) {

@@ -220,7 +220,7 @@ bool pools_narrow(const Schedule& s) {
     const bool halves = is_float(plan.in_dtype) && item_size(plan.in_dtype) == 2;
     const bool integers = !is_float(plan.in_dtype) && item_size(plan.in_dtype) <= 4;
     const bool omit = s.combine == Combine::kMaxOmit || s.combine == Combine::kMinOmit;
-    if (s.with_index() || omit || s.has_aux || s.huge) return false;
+    if (s.with_index() || omit || s.has_aux || s.huge || s.powers) return false;
     if (!halves && !(integers && sums)) return false;
     if (halves && s.work != Work::kF32) return false;
     if (halves && !sums && reads_each_often(s)) return false;

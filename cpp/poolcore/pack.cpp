@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "poolcore/box.hpp"
+#include "poolcore/powers.hpp"
 
 namespace poolcore {
 namespace {
@@ -36,34 +37,64 @@ void fill_indices(const StageContext& c, const Source& source, const Field& to, 
             }
 }
 
+struct Loop {
+    std::int64_t n, src, dst;
+};
+
+// Calls the kernel for lines of `args` repeated in four loops, from the outermost to the innermost.
+// Lines that run on into each other, there and in the scratch, are one.
+void call_pack(PackKernel kernel, PackArgs args, const Loop loops[4], std::int64_t element) {
+    Loop kept[4] = {{1, 0, 0}, {1, 0, 0}, {1, 0, 0}, {1, 0, 0}};
+    int place = 3;
+    for (int i = 3; i >= 0; --i) {
+        const Loop& loop = loops[i];
+        if (loop.n == 1) continue;
+        if (place == 3 && loop.src == args.n * args.src_stride && loop.dst == args.n * element)
+            args.n *= loop.n;
+        else
+            kept[place--] = loop;
+    }
+    args.n0 = kept[2].n;
+    args.n1 = kept[3].n;
+    args.src_stride0 = kept[2].src;
+    args.src_stride1 = kept[3].src;
+    args.dst_stride0 = kept[2].dst;
+    args.dst_stride1 = kept[3].dst;
+    const PackArgs first = args;
+    for (std::int64_t p = 0; p < kept[0].n; ++p)
+        for (std::int64_t q = 0; q < kept[1].n; ++q) {
+            args.src = first.src + p * kept[0].src + q * kept[1].src;
+            args.dst = first.dst + p * kept[0].dst + q * kept[1].dst;
+            kernel(args);
+        }
+}
+
 void pack_columns(const StageContext& c, const Pass& pass, const Source& source, const Field& to,
                   Range columns) {
     const PackKernel kernel =
         c.kernels->pack[static_cast<int>(pass.change)][static_cast<int>(source.dtype)]
                        [static_cast<int>(c.work)];
-    PackArgs args;
+    PackArgs args{};
     args.replace_nan = pass.replace_nan;
     args.nan_value = pass.nan_value;
     args.special = pass.special;
-    const bool joined =
-        to.inner == 1 || source.stride[kW] == to.inner * source.inner_stride;
-    args.n = joined ? columns.size() * to.inner : to.inner;
-    args.n1 = joined ? to.extent[kB] : columns.size();
-    args.n0 = joined ? to.extent[kA] : to.extent[kB];
-    args.src_stride = to.inner == 1 ? source.stride[kW] : source.inner_stride;
-    args.src_stride1 = joined ? source.stride[kB] : source.stride[kW];
-    args.src_stride0 = joined ? source.stride[kA] : source.stride[kB];
-    args.dst_stride1 = joined ? to.stride[kB] : to.stride[kW];
-    args.dst_stride0 = joined ? to.stride[kA] : to.stride[kB];
-    const std::int64_t turns = joined ? 1 : to.extent[kA];
-    for (std::int64_t p = 0; p < to.planes; ++p)
-        for (std::int64_t a = 0; a < turns; ++a) {
-            args.src = source.base + p * source.plane_stride +
-                       (to.origin[kA] + a) * source.stride[kA] +
-                       to.origin[kB] * source.stride[kB] + columns.lo * source.stride[kW];
-            args.dst = line_at(to.values, to, p, a, 0, columns.lo - to.origin[kW]);
-            kernel(args);
-        }
+    args.src = source.base + to.origin[kA] * source.stride[kA] +
+               to.origin[kB] * source.stride[kB] + columns.lo * source.stride[kW];
+    args.dst = line_at(to.values, to, 0, 0, 0, columns.lo - to.origin[kW]);
+    const Loop planes{to.planes, source.plane_stride, to.plane_stride};
+    const Loop a{to.extent[kA], source.stride[kA], to.stride[kA]};
+    const Loop b{to.extent[kB], source.stride[kB], to.stride[kB]};
+    const Loop w{columns.size(), source.stride[kW], to.stride[kW]};
+    if (to.inner == 1) {
+        args.n = w.n;
+        args.src_stride = w.src;
+        const Loop loops[4] = {{1, 0, 0}, planes, a, b};
+        return call_pack(kernel, args, loops, c.element());
+    }
+    args.n = to.inner;
+    args.src_stride = source.inner_stride;
+    const Loop loops[4] = {planes, a, b, w};
+    call_pack(kernel, args, loops, c.element());
 }
 
 }  // namespace
@@ -88,9 +119,16 @@ void pack_field(const StageContext& c, const Pass& pass, const Source& source, c
                         std::min(to.origin[kW] + to.extent[kW], source.in[kW])};
     const std::int64_t end = to.origin[kW] + to.extent[kW];
     if (columns.size() <= 0) return fill_identity(c, to, to.origin[kW], end);
-    fill_identity(c, to, to.origin[kW], columns.lo);
-    fill_identity(c, to, columns.hi, end);
+    const auto fill_margins = [&] {
+        fill_identity(c, to, to.origin[kW], columns.lo);
+        fill_identity(c, to, columns.hi, end);
+    };
+    fill_margins();
     pack_columns(c, pass, source, to, columns);
+    if (pass.powers) {
+        raise_packed(c, pass, to);
+        fill_margins();
+    }
     if (c.with_index()) fill_indices(c, source, to, columns);
 }
 

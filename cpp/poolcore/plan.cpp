@@ -1,12 +1,19 @@
 #include "poolcore/plan.hpp"
 
 #include <algorithm>
+#include <cstdio>
 #include <string>
 
 #include "poolcore/error.hpp"
 
 namespace poolcore {
 namespace {
+
+std::string number_text(double x) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%g", x);
+    return text;
+}
 
 [[noreturn]] void fail(const PoolSpec& spec, ErrorKind kind, const std::string& text) {
     throw PoolError(kind, std::string(spec.function) + ": " + text);
@@ -15,11 +22,12 @@ namespace {
 // A median is the mean of two taps.
 bool is_mean(const PoolSpec& spec) { return spec.op == Op::kAvg || spec.op == Op::kMedian; }
 bool is_order(const PoolSpec& spec) { return spec.op == Op::kMax || spec.op == Op::kMin; }
+bool is_power(const PoolSpec& spec) { return spec.op == Op::kLp || spec.op == Op::kGem; }
 bool is_mode(const PoolSpec& spec) { return spec.op == Op::kMode; }
 
 DType default_out_dtype(const PoolSpec& spec, DType in) {
     if (is_order(spec) || is_mode(spec) || is_float(in)) return in;
-    if (is_mean(spec)) return DType::kFloat64;
+    if (is_mean(spec) || is_power(spec)) return DType::kFloat64;
     return in == DType::kBool || is_signed(in) ? DType::kInt64 : DType::kUInt64;
 }
 
@@ -49,6 +57,23 @@ bool has_empty_window(const AxisGeometry& g) {
     for (std::int64_t o = 0; o < g.out && g.start(o) < 0; ++o)
         if (o == kBudget || g.taps(o).count() == 0) return true;
     return false;
+}
+
+// Beyond this the root of the number of elements in any window is 1, in double.
+constexpr double kMostPower = 0x1p60;
+
+void check_power(PoolSpec& spec) {
+    if (!is_power(spec)) return;
+    const bool norm = spec.op == Op::kLp;
+    if (!(spec.power > 0) || (!norm && spec.power > kMostPower))
+        fail(spec, ErrorKind::kValue,
+             std::string(spec.power_name) + "=" + number_text(spec.power) +
+                 (norm ? " must be above 0; infinity gives the largest magnitude"
+                       : " must be above 0 and at most 2**60"));
+    if (norm && spec.power > kMostPower) spec.power = __builtin_inf();
+    if (!norm && !(spec.floor >= 0 && spec.floor < __builtin_inf()))
+        fail(spec, ErrorKind::kValue,
+             "eps=" + number_text(spec.floor) + " must be a finite number of at least 0");
 }
 
 void check_divisor(const PoolSpec& spec) {
@@ -117,6 +142,7 @@ std::int64_t count_elements(const PoolSpec& spec, const PoolPlan& plan) {
 PoolPlan make_plan(const PoolSpec& spec, const StridedView& in) {
     PoolPlan plan;
     plan.spec = spec;
+    check_power(plan.spec);
     plan.in_dtype = in.dtype;
     plan.out_dtype = choose_out_dtype(spec, in.dtype);
     if (spec.return_indices && !is_order(spec))

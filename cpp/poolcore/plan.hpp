@@ -32,6 +32,9 @@ struct PoolSpec {
     std::int64_t divisor = 0;
     bool has_skip = false;  // kMode: a label, by its bits, that has no vote
     std::int64_t skip = 0;
+    const char* power_name = "norm_type";
+    double power = 1;  // kLp and kGem: the exponent, above 0; kLp: perhaps infinity
+    double floor = 0;  // kGem: the least that an element counts as
     bool return_indices = false;
     bool has_dtype = false;
     DType dtype = DType::kFloat64;

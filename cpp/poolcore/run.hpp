@@ -24,4 +24,8 @@ enum class RunStatus { kDone, kCancelled };
 RunStatus run(const PoolPlan& plan, const StridedView& in, const MutableView& out,
               const MutableView* indices, const RunControl& control);
 
+// `n` float64 side by side, of any alignment, become their magnitudes to a power in (0, 2^60]:
+// with the bits that norms have on every CPU.
+void raise_magnitudes(std::byte* values, std::int64_t n, double exponent);
+
 }  // namespace poolcore

@@ -1,6 +1,7 @@
 #include "poolcore/schedule.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 
 #include "poolcore/arg_kind.hpp"
@@ -58,10 +59,29 @@ Work sum_work(const PoolPlan& plan) {
     return bits <= 16 && taps < (std::int64_t(1) << (31 - bits)) ? Work::kI32 : Work::kI64;
 }
 
+// Sums of powers are float64; the largest magnitude is found in the type there is.
+void choose_power_work(Schedule& s) {
+    const PoolPlan& plan = *s.plan;
+    const bool floats = is_float(plan.in_dtype);
+    const bool omit = floats && plan.spec.nan_policy == NanPolicy::kOmit;
+    s.powers = true;
+    s.work = Work::kF64;
+    if (std::isinf(plan.spec.power)) {
+        s.combine = omit ? Combine::kMaxOmit : Combine::kMax;
+        s.finish = Finish::kOrder;
+        if (floats && plan.out_dtype != DType::kFloat64) s.work = order_work(plan.in_dtype);
+        return;
+    }
+    s.combine = Combine::kSum;
+    s.finish = Finish::kSum;
+    s.has_aux = omit;
+}
+
 void choose_work(Schedule& s) {
     const PoolPlan& plan = *s.plan;
     const PoolSpec& spec = plan.spec;
     const bool floats = is_float(plan.in_dtype);
+    if (spec.op == Op::kLp || spec.op == Op::kGem) return choose_power_work(s);
     if (spec.op == Op::kSum || spec.op == Op::kAvg) {
         s.combine = Combine::kSum;
         s.finish = spec.op == Op::kSum ? Finish::kSum : Finish::kMean;
@@ -98,6 +118,9 @@ void choose_work(Schedule& s) {
 }
 
 // ---- which axis is which ---------------------------------------------------------------------
+
+// The order of the axes is part of the result: powers of integers are floats, too.
+bool pools_floats(const Schedule& s) { return is_float(s.plan->in_dtype) || s.powers; }
 
 std::int64_t magnitude(std::int64_t stride) { return stride < 0 ? -stride : stride; }
 
@@ -168,7 +191,7 @@ void place_pooled(Schedule& s, const Views& v) {
     // Sums go from the first axis to the last, orders from the last to the first, so that ties
     // are met in row-major order. Integers do not care: there memory decides.
     const bool forward = s.combine == Combine::kSum;
-    if (!is_float(plan.in_dtype) && !s.with_index())
+    if (!pools_floats(s) && !s.with_index())
         for (int i = 0; i < n; ++i) place[i] = kW - (n - 1) + i;
     for (int i = 0; i < n; ++i) s.order[i] = place[forward ? i : n - 1 - i];
     s.n_stages = n;
@@ -221,13 +244,13 @@ bool is_whole(const AxisGeometry& g) {
 void find_whole_planes(Schedule& s) {
     const AxisGeometry& b = s.axis[kB].geometry;
     const AxisGeometry& w = s.axis[kW].geometry;
-    const bool lanes_first = s.combine != Combine::kSum && is_float(s.plan->in_dtype);
+    const bool lanes_first = s.combine != Combine::kSum && pools_floats(s);
     int planes = 0;
     for (int i = 0; i < s.n_stages; ++i) planes += s.order[i] != kA;
     const bool side_by_side = s.n_stages == planes || s.order[1] != kA;
     // The kernel's own order, which integers do not mind.
     const int first = s.order[0] == kA ? s.order[1] : s.order[0];
-    const bool in_order = !is_float(s.plan->in_dtype) || first == (lanes_first ? kW : kB);
+    const bool in_order = !pools_floats(s) || first == (lanes_first ? kW : kB);
     s.whole_planes = planes == 2 && side_by_side && in_order && s.inner.n == 1 &&
                      (s.n_stages == 3 ? s.axis[kA].in_stride > 0
                                       : s.axis[kA].geometry.out == 1) &&
@@ -248,14 +271,15 @@ void choose_direct(Schedule& s) {
                                      : s.axis[kW].in_stride == size || s.axis[kW].geometry.in == 1;
     if (s.arg_window) s.direct_in = lanes;
     if (s.arg_window) return;
-    s.direct_in = native && lanes && s.change == Change::kNone && !s.has_aux && !s.with_index();
+    s.direct_in = native && lanes && s.change == Change::kNone && !s.has_aux && !s.with_index() &&
+                  !s.powers;
     const std::int64_t item = static_cast<std::int64_t>(item_size(plan.in_dtype));
     const bool in_lanes = s.inner.n > 1
                               ? s.inner.in_stride == item
                               : s.axis[kW].in_stride == item || s.axis[kW].geometry.in == 1;
     const bool across = s.inner.n > 1 || s.order[0] != kW;
-    s.widens = s.combine == Combine::kSum && s.change == Change::kNone && !s.has_aux && !native &&
-               in_lanes && across && s.together != 0 && !s.whole_planes;
+    s.widens = s.combine == Combine::kSum && s.change == Change::kNone && !s.has_aux &&
+               !s.powers && !native && in_lanes && across && s.together != 0 && !s.whole_planes;
     const bool same = static_cast<std::int64_t>(item_size(plan.out_dtype)) == size;
     const bool out_lanes = s.inner.n > 1
                                ? s.inner.out_stride == size
@@ -266,7 +290,8 @@ void choose_direct(Schedule& s) {
                             s.batch[s.n_batch - 1].n > 1 &&
                             s.batch[s.n_batch - 1].out_stride != size;
     s.direct_out = s.finish == Finish::kOrder && same && out_lanes && !s.has_aux &&
-                   !s.with_index() && clean && !one_by_one;
+                   !s.with_index() && clean && !one_by_one &&
+                   !(s.powers && plan.empty_windows);
     s.direct_mean = s.finish == Finish::kMean && is_float(plan.in_dtype) && same && out_lanes &&
                     is_float(plan.out_dtype) && !s.has_aux &&
                     s.together >= 0 && s.together + 2 == s.n_stages;

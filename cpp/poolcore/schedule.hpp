@@ -58,6 +58,8 @@ struct Schedule {
     bool widens = false;      // it may read x and convert on the way
     bool direct_out = false;  // the last stage may write the result itself
     bool direct_mean = false;  // it may, divided, where all windows have the same divisor
+    // Elements become powers on their way into the scratch: see powers.hpp.
+    bool powers = false;
     bool sums_fit_double = false;  // integers only: no sum reaches 2^50
     bool has_keys = false;  // try 16-bit floats as integers first
     // A second pass over the same windows: NaN taps under "omit", low halves of 64-bit integers.

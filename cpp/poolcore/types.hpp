@@ -25,7 +25,7 @@ enum class DType : std::uint8_t {
 };
 inline constexpr int kNumDTypes = 13;
 
-enum class Op : std::uint8_t { kMax, kMin, kSum, kAvg, kMode, kMedian };
+enum class Op : std::uint8_t { kMax, kMin, kSum, kAvg, kMode, kMedian, kLp, kGem };
 // These need all taps of a window at once: select.hpp.
 constexpr bool is_select(Op op) { return op == Op::kMode || op == Op::kMedian; }
 enum class NanPolicy : std::uint8_t { kPropagate, kOmit, kRaise };

@@ -1,4 +1,4 @@
-"""Pooling for NumPy arrays: maximum, minimum, average, sum, median and majority of windows."""
+"""Pooling for NumPy arrays: maximum, minimum, average, norm, median and majority of windows."""
 
 from poolcore import nn
 from poolcore._adaptive import (
@@ -48,7 +48,22 @@ from poolcore._fractional_backward import (
     fractional_max_pool3d_backward,
 )
 from poolcore._general import pool, pool2d
-from poolcore._global import global_avg_pool, global_max_pool, global_min_pool, global_sum_pool
+from poolcore._global import (
+    gem_pool,
+    global_avg_pool,
+    global_lp_pool,
+    global_max_pool,
+    global_min_pool,
+    global_sum_pool,
+)
+from poolcore._norm import lp_pool1d, lp_pool2d, lp_pool3d
+from poolcore._norm_backward import (
+    gem_pool_backward,
+    global_lp_pool_backward,
+    lp_pool1d_backward,
+    lp_pool2d_backward,
+    lp_pool3d_backward,
+)
 from poolcore._pyramid import pyramid
 from poolcore._select import median_pool2d, median_pool3d, mode_pool2d, mode_pool3d
 from poolcore._spatial_pyramid import spatial_pyramid_pool
@@ -82,11 +97,21 @@ __all__ = [
     "fractional_max_pool2d_backward",
     "fractional_max_pool3d",
     "fractional_max_pool3d_backward",
+    "gem_pool",
+    "gem_pool_backward",
     "get_num_threads",
     "global_avg_pool",
+    "global_lp_pool",
+    "global_lp_pool_backward",
     "global_max_pool",
     "global_min_pool",
     "global_sum_pool",
+    "lp_pool1d",
+    "lp_pool1d_backward",
+    "lp_pool2d",
+    "lp_pool2d_backward",
+    "lp_pool3d",
+    "lp_pool3d_backward",
     "max_pool1d",
     "max_pool1d_backward",
     "max_pool2d",

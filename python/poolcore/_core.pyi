@@ -86,6 +86,30 @@ def window_backward(
     threads: Any,
     /,
 ) -> Any: ...
+def norm_windows(
+    function: str,
+    x: Any,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: Any,
+    count_include_pad: Any,
+    divisor_override: Any,
+    return_indices: Any,
+    dtype: Any,
+    rounding: Any,
+    layout: Any,
+    axes: Any,
+    op: Any,
+    nan_policy: Any,
+    out: Any,
+    threads: Any,
+    grad: Any,
+    keepdims: Any,
+    /,
+) -> tuple[Any, Any, Any, float, float, tuple[tuple[int, int, int, int, int, int], ...]]: ...
+def raise_magnitudes(values: Any, exponent: float, /) -> None: ...
 def get_num_threads() -> int: ...
 def set_num_threads(n: object) -> None: ...
 def available_cpus() -> int: ...

@@ -35,6 +35,15 @@ keepdims : bool
     "axes": """
 axes : int or 1 to 3 ints, optional
     The axes to pool, instead of those of the default; negative ones count from the end.""",
+    "norm_type": """
+norm_type : float
+    The exponent p of the norm: any number above 0. Infinity gives the largest magnitude.""",
+    "p": """
+p : float
+    {power}""",
+    "eps": """
+eps : float
+    Smaller elements count as this, negative ones too: a finite number of at least 0.""",
     "stride": """
 stride : int or {n} int(s), optional
     Elements from one window to the next. By default `kernel_size`: windows side by side.""",
@@ -139,6 +148,8 @@ An integer or float type for the result; for float x a float type. By default th
     is a float type, otherwise float64, as ``np.median``.""",
 }
 
+_NORM_DTYPE = "in the dtype of x if it is a float type, otherwise float64"
+
 _RETURNS = """
 values : ndarray, shape ({result})
     {values}, in the memory order of x."""
@@ -220,6 +231,17 @@ the two middle values of an even number of taps is exact before it is rounded, a
 }
 
 
+_NUMERICS["gem"] = """\
+Powers are summed in float64 in one fixed order (docs/numerics.md), so results are the same bits
+whatever the layout, thread count and instruction set. Powers that leave the range of float64 do
+no harm: such planes are pooled again, relative to their largest element. Elements of 64 bits are
+rounded to float64 first."""
+_NUMERICS["lp"] = (
+    _NUMERICS["gem"]
+    + """ Unlike torch.nn.functional, which raises elements as they are and
+scales up windows that hang over an edge, this is the norm of the magnitudes, of the elements that a
+window covers."""
+)
 _NUMERICS_OF = {"max": "order", "min": "order", "avg": "sum", "fractional": "order"}
 
 
@@ -237,6 +259,10 @@ def words_of(op: str, n: int) -> dict[str, str]:
         "last": LAYOUTS[n][1],
         "position": {1: "w", 2: "h * W + w", 3: "(d * H + h) * W + w"}[n],
         "dtype": _DTYPES.get(op, ""),
+        "power": {
+            "lp": "The exponent of the norm, above 0. Infinity gives the largest magnitude.",
+            "gem": "The exponent of the mean, above 0 and at most 2**60. 1 is the mean itself.",
+        }.get(op, ""),
         "out": (
             "An array (with `return_indices`: a tuple of two)"
             if op in ("max", "min", "fractional")
@@ -250,6 +276,8 @@ def words_of(op: str, n: int) -> dict[str, str]:
             "sum": "The sum of each window",
             "mode": "The commonest label of each window, in the dtype of x",
             "median": "The median of each window",
+            "lp": f"The norm of each window: {_NORM_DTYPE}",
+            "gem": f"The generalised mean of each plane: {_NORM_DTYPE}",
             "fractional": "The largest value of each window, in the dtype of x",
         }[op],
         "numerics": _NUMERICS[_NUMERICS_OF.get(op, op)],
@@ -268,7 +296,7 @@ def complete(function: _Function, op: str, n: int) -> _Function:
     return function
 
 
-_GLOBAL_PARAMETERS = {
+GLOBAL_PARAMETERS = {
     **PARAMETERS,
     "x": """
 x : array_like, shape (N, C, W), (N, C, H, W) or (N, C, D, H, W)
@@ -289,7 +317,7 @@ def complete_global(function: _Function, op: str) -> _Function:
             "result": "N, C, 1, ...) or, without `keepdims`, (N, C",
             "position": "(d * H + h) * W + w",
         }
-        _assemble(function, words, _GLOBAL_PARAMETERS, _GLOBAL_NOTES)
+        _assemble(function, words, GLOBAL_PARAMETERS, _GLOBAL_NOTES)
     return function
 
 

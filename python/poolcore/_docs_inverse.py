@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from poolcore._docs import LAYOUTS, PARAMETERS, RAISES, words_of
+from poolcore._docs import GLOBAL_PARAMETERS, LAYOUTS, PARAMETERS, RAISES, words_of
 
 __all__ = ["complete_inverse"]
 
@@ -116,6 +116,47 @@ set. float16 and bfloat16 are added in float32, those of many windows in float64
     },
 }
 
+_NORM = """All is computed in float64, in an order that
+nothing changes (docs/numerics.md), some planes at a time, and rounded once: results are the same
+bits whatever the layout, thread count and instruction set."""
+_INVERSES["lp_backward"] = {
+    "values": "x",
+    "grads": "floats, or integers, which are taken as float64",
+    "result": """\
+The gradient of the pooled array, in the dtype of `grad` if that is a float type,
+    otherwise float64""",
+    "index": "",
+    "notes": f"""
+An element gets ``grad * sign(x) * |x|**(p-1) * y**(1-p)`` from each window that covers it, y being
+the norm of the window, computed anew: nothing from a norm of 0, nor if it is 0 itself. With p = inf
+all goes to the first element of the largest magnitude. {_NORM}""",
+}
+_INVERSES["gem_backward"] = {
+    **_INVERSES["lp_backward"],
+    "notes": f"""
+With ``m = max(x, eps)`` and y the mean of n elements, computed anew, each of at least `eps` gets
+``grad * m**(p-1) * y**(1-p) / n``, and nothing if y is 0. {_NORM}""",
+}
+_WHOLE = {
+    "grad": """
+grad : array_like, shape of the results
+    Their gradient: {grads}, in native byte order, of any strides; never copied.""",
+    "layout": GLOBAL_PARAMETERS["layout"],
+}
+_X = {
+    "x": """
+x : array_like, shape ({shape}) or, without N, ({unbatched})
+    The array that was pooled, of any element type that the pooling takes and of any strides; never
+    copied.""",
+}
+# Where a kind has words of its own.
+_OWN: dict[str, dict[str, str]] = {
+    "lp_backward": {**_X, "norm_type": PARAMETERS["norm_type"]},
+    "global_lp_backward": {**_X, **_WHOLE},
+    "gem_backward": {**_X, **_WHOLE},
+}
+_INVERSES["global_lp_backward"] = _INVERSES["lp_backward"]
+
 _INVERSES["adaptive_max_backward"] = {
     **_INVERSES["max_backward"],
     "pools": "adaptive_max_pool{n}d` and `adaptive_min_pool{n}d",
@@ -135,15 +176,18 @@ def complete_inverse(function: _Function, kind: str, n: int) -> _Function:
     """Put the shared sections into the docstring of a function that undoes a pooling."""
     if function.__doc__ is None:  # python -OO
         return function
-    words = words_of("max", n)
+    own = _OWN.get(kind, {})
+    words = words_of("gem" if kind == "gem_backward" else "lp" if own else "max", n)
+    if "axes" in inspect.signature(function).parameters:
+        words["shape"], words["unbatched"] = "N, C, ...", "any other shape with `axes` or `layout`"
     windows = not kind.startswith(("max", "unpool"))  # padded as in the forward functions
     words["outs"] = ", ".join(f"{a}_out" for a in LAYOUTS[n][0][2:])
     words.update({k: v.replace("{n}", str(n)) for k, v in _INVERSES[kind].items()})
     head, found, examples = inspect.cleandoc(function.__doc__).partition("Examples\n--------\n")
     sections = [head.rstrip(), "\nParameters\n----------"]
     for name in inspect.signature(function).parameters:
-        own = None if name == "padding" and windows else _INVERSE_PARAMETERS.get(name)
-        text = own or PARAMETERS[name]
+        usual = None if name == "padding" and windows else _INVERSE_PARAMETERS.get(name)
+        text = own.get(name) or usual or PARAMETERS[name]
         sections.append(text.strip("\n").format_map(words))
     sections.append(
         "\nReturns\n-------\nndarray, shape ({shape}) or ({unbatched})".format_map(words)

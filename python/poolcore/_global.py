@@ -21,10 +21,18 @@ from poolcore._typing import (
     Layout,
     NanPolicy,
     PerAxis,
+    Real,
     Rounding,
 )
 
-__all__ = ["global_avg_pool", "global_max_pool", "global_min_pool", "global_sum_pool"]
+__all__ = [
+    "gem_pool",
+    "global_avg_pool",
+    "global_lp_pool",
+    "global_max_pool",
+    "global_min_pool",
+    "global_sum_pool",
+]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -38,6 +46,10 @@ def _extremum(function: Callable[..., Any]) -> GlobalExtremumPool:
 
 def _total(function: _Function) -> _Function:
     return complete_global(function, function.__name__[7:10])
+
+
+def _norm(function: _Function) -> _Function:
+    return complete_global(function, "gem" if function.__name__ == "gem_pool" else "lp")
 
 
 def _pooled_axes(ndim: int, axes: Any, layout: Any) -> tuple[int, ...]:
@@ -202,4 +214,61 @@ def global_sum_pool(
     return _pool(  # type: ignore[no-any-return]
         keepdims, "global_sum_pool", x, None, None, 0, 1, False, True, None, False, dtype,
         "half_even", layout, axes, None, nan_policy, out, threads,
+    )  # fmt: skip
+
+
+@_norm
+def global_lp_pool(
+    x: ArrayInput,
+    p: Real = 2,
+    *,
+    keepdims: Flag = True,
+    axes: PerAxis | None = None,
+    layout: Layout | None = None,
+    nan_policy: NanPolicy = "propagate",
+    out: Array | None = None,
+    threads: SupportsIndex | None = None,
+) -> Array:
+    """Take the p-norm of each whole plane.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.array([[[3.0, -4.0], [0.0, 2.0]]])
+    >>> global_lp_pool(x, keepdims=False)
+    array([[5., 2.]])
+    >>> global_lp_pool(x, 1, keepdims=False)
+    array([[7., 2.]])
+    """
+    return _pool(  # type: ignore[no-any-return]
+        keepdims, "global_lp_pool", x, None, None, 0, 1, False, True, None, False, None,
+        "half_even", layout, axes, p, nan_policy, out, threads,
+    )  # fmt: skip
+
+
+@_norm
+def gem_pool(
+    x: ArrayInput,
+    p: Real = 3.0,
+    eps: Real = 1e-6,
+    *,
+    keepdims: Flag = True,
+    axes: PerAxis | None = None,
+    layout: Layout | None = None,
+    nan_policy: NanPolicy = "propagate",
+    out: Array | None = None,
+    threads: SupportsIndex | None = None,
+) -> Array:
+    """Take the generalised mean ``mean(max(x, eps) ** p) ** (1 / p)`` of each whole plane.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.array([[[1.0, 2.0, 3.0], [-1.0, 0.0, 0.0]]])
+    >>> gem_pool(x, keepdims=False).round(6)
+    array([[2.289428e+00, 1.000000e-06]])
+    """
+    return _pool(  # type: ignore[no-any-return]
+        keepdims, "gem_pool", x, None, None, 0, 1, False, True, None, False, None, "half_even",
+        layout, axes, (p, eps), nan_policy, out, threads,
     )  # fmt: skip

@@ -29,6 +29,7 @@ __all__ = [
     "Average",
     "AverageWithDivisor",
     "Extremum",
+    "Pooling",
     "Sum",
     "Unpooling",
     "Window",
@@ -36,10 +37,11 @@ __all__ = [
     "shape_of",
 ]
 
-_Layer = TypeVar("_Layer", bound="_Pooling")
+_Layer = TypeVar("_Layer", bound="Pooling")
 _Class = TypeVar("_Class", bound=type)
 
 _PARAMETERS = {
+    "norm_type": "float\n    The exponent of the norm, above 0. Infinity: the largest magnitude.",
     "kernel_size": "int or one int an axis\n    Elements of x in a window.",
     "output_ratio": """float or one float an axis, optional
     Instead of `output_size`: windows for each element, between 0 and 1.""",
@@ -74,7 +76,7 @@ def documented(cls: _Class) -> _Class:
     return cls
 
 
-class _Pooling:
+class Pooling:
     """What all layers share: modes, what the last call left behind, how they look."""
 
     _axes: ClassVar[int]
@@ -125,7 +127,7 @@ class _Pooling:
         return {**self.__dict__, "_saved": None}
 
 
-class Extremum(_Pooling):
+class Extremum(Pooling):
     """Maxima and minima: the gradient goes to the indices."""
 
     _shown: ClassVar[tuple[str, ...]] = (
@@ -176,7 +178,7 @@ class Extremum(_Pooling):
         return type(self)._backward(grad, indices, shape, layout=self.layout)
 
 
-class Window(_Pooling):
+class Window(Pooling):
     """Means and sums: the shape of the input is all that the gradient needs."""
 
     _forward: ClassVar[Callable[..., Array]]
@@ -268,7 +270,7 @@ class Sum(Window):
         return {name: getattr(self, name) for name in names}
 
 
-class Unpooling(_Pooling):
+class Unpooling(Pooling):
     """The way back from indices."""
 
     _forward: ClassVar[Callable[..., Array]]

@@ -7,7 +7,16 @@ time the functions are plain ``def``s with the same parameters.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol, SupportsIndex, TypeAlias, TypeVar, overload
+from typing import (
+    Any,
+    Literal,
+    Protocol,
+    SupportsFloat,
+    SupportsIndex,
+    TypeAlias,
+    TypeVar,
+    overload,
+)
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +24,7 @@ import numpy.typing as npt
 Array: TypeAlias = npt.NDArray[Any]
 Indices: TypeAlias = npt.NDArray[np.int64]
 Flag: TypeAlias = bool | np.bool_
+Real: TypeAlias = SupportsFloat | SupportsIndex
 PerAxis: TypeAlias = SupportsIndex | Sequence[SupportsIndex] | npt.NDArray[np.integer[Any]]
 OutputSize: TypeAlias = PerAxis | Sequence[SupportsIndex | None] | None
 Ratio: TypeAlias = float | Sequence[float] | npt.NDArray[np.floating[Any]]

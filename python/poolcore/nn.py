@@ -1,8 +1,9 @@
 """Pooling layers under the names of torch.nn: plain objects with nothing to learn.
 
 A layer keeps its arguments, pools when it is called, and, while it is in training mode, what
-`backward` needs of the last call: the indices of maxima and minima, the shape alone for averages
-and sums. Nothing is saved in evaluation mode, and maxima are then found without indices.
+`backward` needs of the last call: the indices of maxima and minima, a copy of what norms were
+taken of, the shape alone for averages and sums. Nothing is saved in evaluation mode, and maxima are
+then found without indices.
 
 Examples
 --------
@@ -44,6 +45,7 @@ from poolcore._layers import (
     Unpooling,
     documented,
 )
+from poolcore._norm_layers import LPPool1d, LPPool2d, LPPool3d
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -60,6 +62,9 @@ __all__ = [
     "AvgPool3d",
     "FractionalMaxPool2d",
     "FractionalMaxPool3d",
+    "LPPool1d",
+    "LPPool2d",
+    "LPPool3d",
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
