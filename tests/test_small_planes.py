@@ -59,11 +59,15 @@ def test_windows(window: Any, rng: np.random.Generator) -> None:
 def test_types(dtype: np.dtype, rng: np.random.Generator) -> None:
     for shape, window in itertools.product(SHAPES[:4], (*WINDOWS[:6], WINDOWS[12])):
         x = random_array(rng, dtype, (2, 3, *shape), "special")
-        for op in ("max", "min", "avg"):
-            want = expect(x, op, window)
+        calls: list[tuple[str, dict[str, Any]]] = [
+            ("max", {}), ("min", {}), ("avg", {}), ("avg", {"dtype": dtype}), ("sum", {}),
+        ]  # fmt: skip
+        for op, how in calls:
+            want = expect(x, op, window, **how)
             for target in targets():
                 with use_target(target):
-                    assert_same(function(op, 2)(x, *window), want, f"{op} {shape} on {target}")
+                    got = function(op, 2)(x, *window, **how)
+                assert_same(got, want, f"{op} {how} {shape} {window} on {target}")
 
 
 @pytest.mark.parametrize("planes", [1, 3, 4, 5, 40, 41, 170])

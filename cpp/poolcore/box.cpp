@@ -4,6 +4,7 @@
 
 #include "poolcore/arg_box.hpp"
 #include "poolcore/finish.hpp"
+#include "poolcore/flat.hpp"
 #include "poolcore/indices.hpp"
 #include "poolcore/moves.hpp"
 #include "poolcore/narrow.hpp"
@@ -93,13 +94,13 @@ Start start_of(const Schedule& s, const Pass& pass, const Box& box, bool may_rea
     for (int x = 0; x < kNumPhysical; ++x)
         start.ranges[x] = clipped(s.axis[x].geometry, box.windows[x]);
     Range& columns = start.columns;
-    columns = across ? start.ranges[kW] : whole(lanes, box.windows[kW]);
+    const bool edges = s.together == 0 && together_takes_edges(lanes, box.windows[kW]);
+    columns = across || edges ? start.ranges[kW] : whole(lanes, box.windows[kW]);
     start.end = columns.hi;
     const bool inside =
         columns.lo == start.ranges[kW].lo && columns.hi == start.ranges[kW].hi;
-    const bool edges = s.together == 0 && together_takes_edges(lanes, box.windows[kW]);
     start.widens = s.widens && pass.combine == s.combine && pass.work == s.work;
-    start.direct = start.widens || (may_read_x && (!s.lanes_first() || inside || edges));
+    start.direct = start.widens || (may_read_x && (!s.lanes_first() || inside));
     start.tail = !across && fills_up(lanes, box.windows[kW]) && !s.whole_planes;
     if (start.tail && !(start.direct && s.lanes_first()))
         columns.hi = columns.lo + (columns.size() + 7) / 8 * 8;
@@ -280,11 +281,28 @@ void pool_whole_box(const Schedule& s, const KernelTable& kernels, const Box& bo
     scratch.release(mark);
 }
 
+// Whether planes that could be pooled in their own narrow type are better widened, or made keys, in
+// one run and pooled as one line.
+bool prefers_flat(const Schedule& s, const KernelTable& kernels, const Box& box) {
+    if (s.together != 0) return false;
+    Range ranges[kNumPhysical];
+    for (int x = 0; x < kNumPhysical; ++x)
+        ranges[x] = clipped(s.axis[x].geometry, box.windows[x]);
+    const Field from = field_on_source(source_of(s, box), box, ranges);
+    const std::int64_t item = static_cast<std::int64_t>(item_size(s.plan->in_dtype));
+    const std::int64_t element = s.has_keys ? item : s.element();
+    return is_dense(from, item) && pays_flat(kernels, s.combine, element,
+                                             s.axis[kB].geometry, s.axis[kW].geometry, from,
+                                             field_on_output(s, box));
+}
+
 }  // namespace
 
 void run_box(const Schedule& s, const KernelTable& kernels, const Box& box, Scratch& scratch) {
     const std::int64_t mark = scratch.mark();
-    if (pools_narrow(s) && pool_narrow(s, kernels, box, scratch)) return scratch.release(mark);
+    if (pools_narrow(s) && !prefers_flat(s, kernels, box) &&
+        pool_narrow(s, kernels, box, scratch))
+        return scratch.release(mark);
     scratch.release(mark);
     if (split_at_edges(s, kernels, box, scratch)) return;
     if (s.arg_window) return run_arg_box(s, kernels, box, scratch);

@@ -33,14 +33,6 @@ bool fits(const Line& l) {
 
 bool picks(const Line& l) { return l.stride != 1 || l.out != l.extent; }
 
-bool is_dense(const Field& f, std::int64_t element) {
-    const std::int64_t row = f.extent[kW] * element, plane = f.extent[kB] * row;
-    return (f.extent[kW] == 1 || f.stride[kW] == element) &&
-           (f.extent[kB] == 1 || f.stride[kB] == row) &&
-           (f.extent[kA] == 1 || f.stride[kA] == plane) &&
-           (f.planes == 1 || f.plane_stride == f.extent[kA] * plane);
-}
-
 // Taps reach so far beyond the planes, and vectors beyond those.
 std::int64_t slack_of(std::int64_t row) {
     return (2 * row + 2 * kLargestVector + kScratchAlign - 1) / kScratchAlign * kScratchAlign;
@@ -159,15 +151,13 @@ class Flat {
     std::byte* columns_ = nullptr;
 };
 
-// Whether that pays: measured for each width of vectors, see docs/performance.md. Every position is
-// pooled, so windows two apart must be short of lanes for twice the work.
-bool pays(const StageContext& c, const Line& b, const Line& w) {
-    const std::int64_t vector = c.kernels->vector_bytes, element = c.element();
+// Measured for each width of vectors, see docs/performance.md. Every position is pooled, so windows
+// two apart must be short of lanes for twice the work.
+bool pays(std::int64_t vector, std::int64_t element, bool order, const Line& b, const Line& w) {
     const std::int64_t row = w.extent * element;
     const bool wide = element >= 4;
     if (b.stride == 1 && w.stride == 1) return row <= (wide ? 2 * vector : vector);
     if (w.taps == 2 && (wide || w.extent > 16)) return false;
-    const bool order = c.combine != Combine::kSum;
     return row <= (order && wide ? vector : std::min<std::int64_t>(vector, 32));
 }
 
@@ -185,17 +175,31 @@ std::int64_t flat_scratch(const AxisGeometry& b, const AxisGeometry& w, std::int
     return 2 * table + 3 * Scratch::footprint(kMostPlane + 2 * slack_of(kMostRow));
 }
 
-bool pool_flat(const StageContext& c, const AxisGeometry& b, const AxisGeometry& w,
-               const Field& from, const Field& to, double divisor) {
-    const std::int64_t element = c.element();
+bool is_dense(const Field& f, std::int64_t element) {
+    const std::int64_t row = f.extent[kW] * element, plane = f.extent[kB] * row;
+    return (f.extent[kW] == 1 || f.stride[kW] == element) &&
+           (f.extent[kB] == 1 || f.stride[kB] == row) &&
+           (f.extent[kA] == 1 || f.stride[kA] == plane) &&
+           (f.planes == 1 || f.plane_stride == f.extent[kA] * plane);
+}
+
+bool pays_flat(const KernelTable& kernels, Combine combine, std::int64_t element,
+               const AxisGeometry& b, const AxisGeometry& w, const Field& from, const Field& to) {
     if (!is_small(b.in, w.in, element)) return false;
     if (!is_small(from.extent[kB], from.extent[kW], element)) return false;
     if (from.planes * from.extent[kA] < kFewestPlanes) return false;
-    if (!is_dense(from, element) || !is_dense(to, element)) return false;
     const Line rows = line_of(b, kB, from, to), columns = line_of(w, kW, from, to);
-    if (!fits(rows) || !fits(columns) || !pays(c, rows, columns)) return false;
+    return fits(rows) && fits(columns) &&
+           pays(kernels.vector_bytes, element, combine != Combine::kSum, rows, columns);
+}
+
+bool pool_flat(const StageContext& c, const AxisGeometry& b, const AxisGeometry& w,
+               const Field& from, const Field& to, double divisor) {
+    const std::int64_t element = c.element();
+    if (!pays_flat(*c.kernels, c.combine, element, b, w, from, to)) return false;
+    if (!is_dense(from, element) || !is_dense(to, element)) return false;
     const std::int64_t mark = c.scratch->mark();
-    Flat(c, rows, columns, divisor).run(from, to);
+    Flat(c, line_of(b, kB, from, to), line_of(w, kW, from, to), divisor).run(from, to);
     c.scratch->release(mark);
     return true;
 }

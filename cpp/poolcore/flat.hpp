@@ -9,6 +9,13 @@ namespace poolcore {
 // Scratch that pool_flat takes for such planes at most; 0 where it takes none.
 std::int64_t flat_scratch(const AxisGeometry& b, const AxisGeometry& w, std::int64_t element);
 
+// Planes side by side, without gaps.
+bool is_dense(const Field& f, std::int64_t element);
+
+// Whether planes like these, once they are dense, are pooled as one line.
+bool pays_flat(const KernelTable& kernels, Combine combine, std::int64_t element,
+               const AxisGeometry& b, const AxisGeometry& w, const Field& from, const Field& to);
+
 // As pool_together. False, and nothing done, where the fields are not dense or rows are long.
 bool pool_flat(const StageContext& c, const AxisGeometry& b, const AxisGeometry& w,
                const Field& from, const Field& to, double divisor);
