@@ -201,3 +201,21 @@ def test_relatives_of_bfloat16_are_refused(look_alike: str) -> None:
     x = np.ones((1, 1, 4, 4)).astype(getattr(ml_dtypes, look_alike))
     with pytest.raises(TypeError, match=look_alike):
         poolcore.max_pool2d(x, 2)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64, np.int32, np.uint32], ids=name)
+def test_means_at_the_limits_of_doubles(dtype: Any, rng: np.random.Generator) -> None:
+    """Small integers are added as doubles, part by part of the array, large ones exactly."""
+    info = np.iinfo(dtype)
+    powers = [1 << p for p in (0, 20, 30, 44, 45, 46, 47, 48, 49, 50, 52, 53, 61)]
+    values = [v for p in powers for v in (p - 1, p, p + 1, -p, -p - 1, 1 - p)]
+    values = [v for v in [*values, info.min, info.max] if info.min <= v <= info.max]
+    for edge in values:
+        x = rng.integers(0, 1000, (2, 40, 30, 31)).astype(dtype)
+        x[1, 7] = np.where(rng.random((30, 31)) < 0.4, np.array(edge, dtype), x[1, 7])
+        x[0, 3, 11, 30] = edge
+        for kernel, stride, out in ((3, 1, None), (3, 2, dtype), (2, 2, np.float32), (5, 3, None)):
+            want = oracle.pool(x, kernel, "avg", (2, 3), stride=stride, dtype=out)
+            for threads in (1, 2):
+                got = poolcore.avg_pool2d(x, kernel, stride, dtype=out, threads=threads)
+                assert_same(got, want, f"{edge} {kernel} {stride}")

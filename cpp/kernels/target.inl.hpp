@@ -155,8 +155,10 @@ constexpr void add_widens(KernelTable& t) {
     add_widen<DType::kInt8, int16_t, int32_t, int64_t>(t);
     add_widen<DType::kInt16, int32_t, int64_t>(t);
     add_widen<DType::kUInt16, int32_t, int64_t>(t);
-    add_widen<DType::kInt32, int64_t>(t);
-    add_widen<DType::kUInt32, int64_t>(t);
+    add_widen<DType::kInt32, int64_t, double>(t);
+    add_widen<DType::kUInt32, int64_t, double>(t);
+    add_widen<DType::kInt64, double>(t);
+    add_widen<DType::kUInt64, double>(t);
     add_widen<DType::kFloat16, float, double>(t);
     add_widen<DType::kBFloat16, float, double>(t);
     add_widen<DType::kFloat32, double>(t);
@@ -219,6 +221,10 @@ constexpr void add_packs(KernelTable& t) {
     add_integer_packs<DType::kUInt16, std::int32_t>(t);
     add_integer_packs<DType::kInt32, std::int32_t>(t);
     add_integer_packs<DType::kUInt32, std::uint32_t>(t);
+    add_pack<DType::kInt32, double>(t);
+    add_pack<DType::kUInt32, double>(t);
+    add_pack<DType::kInt64, double>(t);
+    add_pack<DType::kUInt64, double>(t);
     add_reverse<DType::kInt64, std::int64_t>(t);
     add_reverse<DType::kUInt64, std::uint64_t>(t);
     add_half_packs<DType::kInt64>(t);

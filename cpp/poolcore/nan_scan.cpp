@@ -135,18 +135,49 @@ struct Extent {
     std::int64_t stride;
 };
 
+// Sums of as many numbers of so many bits, and a sign, as a window has are below 2^50.
+int small_bits(const PoolPlan& plan) {
+    std::int64_t taps = 1;
+    for (int i = 0; i < plan.spec.n_axes; ++i) taps = times(taps, plan.geometry[i].kernel);
+    int bits = 50;
+    for (; taps > 1; taps = (taps + 1) / 2) --bits;
+    return bits;
+}
+
+// Whether an integer lies outside [-2^bits, 2^bits), or, unsigned, is 2^bits or more.
+bool any_large(bool has_sign, const std::byte* p, std::int64_t n, std::int64_t stride, int bits) {
+    const std::uint64_t bias = has_sign ? std::uint64_t(1) << bits : 0;
+    std::uint64_t all = 0;
+    if (stride == 8) {
+        for (std::int64_t i = 0; i < n; ++i) all |= bits_at<std::uint64_t>(p + i * 8) + bias;
+    } else {
+        for (std::int64_t i = 0; i < n; ++i) all |= bits_at<std::uint64_t>(p + i * stride) + bias;
+    }
+    return all >> (bits + (has_sign ? 1 : 0)) != 0;
+}
+
+struct LineTest {
+    DType dtype;
+    int bits;
+
+    bool operator()(const std::byte* p, std::int64_t n, std::int64_t stride) const {
+        if (is_float(dtype)) return any_nan(dtype, p, n, stride);
+        return any_large(is_signed(dtype), p, n, stride, bits);
+    }
+};
+
 // Elements at p along `n_axes` extents, the first the innermost.
-bool any_nan(DType t, const std::byte* p, const Extent* axes, int n_axes) {
-    if (n_axes == 1) return any_nan(t, p, axes[0].n, axes[0].stride);
+bool any(const LineTest& test, const std::byte* p, const Extent* axes, int n_axes) {
+    if (n_axes == 1) return test(p, axes[0].n, axes[0].stride);
     const Extent& outer = axes[n_axes - 1];
     for (std::int64_t i = 0; i < outer.n; ++i)
-        if (any_nan(t, p + i * outer.stride, axes, n_axes - 1)) return true;
+        if (any(test, p + i * outer.stride, axes, n_axes - 1)) return true;
     return false;
 }
 
 }  // namespace
 
-bool holds_nan(const Schedule& s, const Box& box) {
+bool holds_special(const Schedule& s, const Box& box) {
     const std::byte* p = box.in;
     Extent axes[kNumPhysical + 2] = {};
     int n_axes = 0;
@@ -168,7 +199,8 @@ bool holds_nan(const Schedule& s, const Box& box) {
     }
     if (s.n_batch > 0) add(box.planes, s.batch[s.n_batch - 1].in_stride);
     if (n_axes == 0) axes[n_axes++] = {1, 0};
-    return any_nan(s.plan->in_dtype, p, axes, n_axes);
+    const LineTest test{s.plan->in_dtype, small_bits(*s.plan)};
+    return any(test, p, axes, n_axes);
 }
 
 bool refuse_nan(const PoolPlan& plan, const StridedView& in, const ParallelJob& how) {

@@ -13,7 +13,8 @@ namespace poolcore {
 // Throws PoolError(kValue) that names the first position of a NaN in row-major order.
 bool refuse_nan(const PoolPlan& plan, const StridedView& in, const ParallelJob& how);
 
-// Whether a box of floats reads a NaN.
-bool holds_nan(const Schedule& s, const Box& box);
+// Whether a box reads what takes a second accumulator: a NaN or, of 64-bit integers, a value so
+// large that the sum of a window may not fit a double.
+bool holds_special(const Schedule& s, const Box& box);
 
 }  // namespace poolcore

@@ -223,6 +223,7 @@ bool pools_narrow(const Schedule& s) {
     if (s.with_index() || omit || s.has_aux || s.huge || s.powers) return false;
     if (!halves && !(integers && sums)) return false;
     if (halves && s.work != Work::kF32) return false;
+    if (integers && s.work >= Work::kF32) return false;
     if (halves && !sums && reads_each_often(s)) return false;
     for (int i = 0; i < s.n_stages; ++i)
         if (s.order[i] == kA) return false;

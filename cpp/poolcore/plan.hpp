@@ -53,6 +53,7 @@ struct PoolPlan {
     AxisGeometry geometry[kMaxPooledAxes];
     std::int64_t out_elements = 0;
     bool adaptive = false;  // some axis has windows with a period: see AxisGeometry
+    bool small_sums = false;  // known of 64-bit integers: every sum fits a double
     bool empty_windows = false;  // some window may have no tap inside the input
 };
 

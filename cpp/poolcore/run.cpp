@@ -16,7 +16,7 @@ namespace {
 
 struct Job {
     const Schedule& schedule;
-    const Schedule* without_nan;  // the same boxes, for those that read no NaN; may be null
+    const Schedule* plain;  // the same boxes, for those that read nothing special; may be null
     const KernelTable& kernels;
     void (*run)(const Schedule&, const KernelTable&, const Box&, Scratch&);
 };
@@ -62,8 +62,8 @@ void run_task(void* context, std::int64_t task, int) {
     static thread_local Scratch scratch;
     const Job& job = *static_cast<const Job*>(context);
     const Box box = box_of_task(job.schedule, task);
-    const bool plain = job.without_nan != nullptr && !holds_nan(job.schedule, box);
-    const Schedule& schedule = plain ? *job.without_nan : job.schedule;
+    const bool plain = job.plain != nullptr && !holds_special(job.schedule, box);
+    const Schedule& schedule = plain ? *job.plain : job.schedule;
     scratch.reserve(schedule.scratch_bytes);
     try {
         job.run(schedule, job.kernels, box, scratch);
@@ -110,18 +110,19 @@ RunStatus run(const PoolPlan& plan, const StridedView& in, const MutableView& ou
         return run_each_window(plan, in, out, indices, shared);
     }
     const Schedule schedule = schedule_of(plan, in, out, indices, threads);
-    // Leaving NaN out takes a second pass, which a box without NaN can do without.
-    PoolPlan propagating = plan;
-    propagating.spec.nan_policy = NanPolicy::kPropagate;
-    Schedule without_nan;
-    const bool twice = schedule.has_aux && is_float(plan.in_dtype) && !schedule.huge &&
-                       !plan.adaptive;
+    // A second accumulator takes a second pass, which a box without NaN, or of small integers, can
+    // do without.
+    PoolPlan plain_plan = plan;
+    plain_plan.spec.nan_policy = NanPolicy::kPropagate;
+    plain_plan.small_sums = true;
+    Schedule plain;
+    const bool twice = schedule.has_aux && !schedule.huge && !plan.adaptive;
     if (twice) {
-        without_nan = make_schedule(propagating, in, out, indices, threads);
-        without_nan.box = schedule.box;
-        count_tasks(without_nan);
+        plain = make_schedule(plain_plan, in, out, indices, threads);
+        plain.box = schedule.box;
+        count_tasks(plain);
     }
-    Job job{schedule, twice ? &without_nan : nullptr, kernels(),
+    Job job{schedule, twice ? &plain : nullptr, kernels(),
             plan.adaptive ? run_adaptive_box : run_box};
     parallel.function = run_task;
     parallel.context = &job;

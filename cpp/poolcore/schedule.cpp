@@ -59,6 +59,15 @@ Work sum_work(const PoolPlan& plan) {
     return bits <= 16 && taps < (std::int64_t(1) << (31 - bits)) ? Work::kI32 : Work::kI64;
 }
 
+// Doubles hold these sums exactly, and there are more kernels for them; four taps of 32 bits are
+// done sooner than converted.
+bool sums_as_doubles(const Schedule& s) {
+    const PoolPlan& plan = *s.plan;
+    const std::size_t size = item_size(plan.in_dtype);
+    return s.finish == Finish::kMean && !is_float(plan.in_dtype) && is_float(plan.out_dtype) &&
+           s.sums_fit_double && (size == 8 || (size == 4 && window_taps(plan) > 4));
+}
+
 // Sums of powers are float64; the largest magnitude is found in the type there is.
 void choose_power_work(Schedule& s) {
     const PoolPlan& plan = *s.plan;
@@ -88,15 +97,17 @@ void choose_work(Schedule& s) {
         s.work = sum_work(plan);
         const bool exact = spec.op == Op::kAvg || is_float(plan.out_dtype);
         s.sums_fit_double =
-            item_size(plan.in_dtype) < 8 &&
-            window_taps(plan) < std::int64_t(1) << (50 - 8 * item_size(plan.in_dtype));
-        if (exact && !floats && item_size(plan.in_dtype) == 8) {
+            plan.small_sums ||
+            (item_size(plan.in_dtype) < 8 &&
+             window_taps(plan) < std::int64_t(1) << (50 - 8 * item_size(plan.in_dtype)));
+        if (exact && !floats && item_size(plan.in_dtype) == 8 && !plan.small_sums) {
             s.work = Work::kI64;
             s.change = Change::kHigh32;
             s.has_aux = true;
             s.aux_work = Work::kU64;
             s.aux_change = Change::kLow32;
         }
+        if (sums_as_doubles(s)) s.work = Work::kF64;
     } else if (spec.return_indices) {
         std::int64_t plane = 1;
         for (int i = 0; i < spec.n_axes; ++i) plane = times(plane, plan.geometry[i].in);
@@ -292,7 +303,7 @@ void choose_direct(Schedule& s) {
     s.direct_out = s.finish == Finish::kOrder && same && out_lanes && !s.has_aux &&
                    !s.with_index() && clean && !one_by_one &&
                    !(s.powers && plan.empty_windows);
-    s.direct_mean = s.finish == Finish::kMean && is_float(plan.in_dtype) && same && out_lanes &&
+    s.direct_mean = s.finish == Finish::kMean && s.work >= Work::kF32 && same && out_lanes &&
                     is_float(plan.out_dtype) && !s.has_aux &&
                     s.together >= 0 && s.together + 2 == s.n_stages;
 }
