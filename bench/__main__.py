@@ -29,6 +29,11 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--json", metavar="FILE", help="where to write all numbers")
     top.add_argument("--chart", metavar="FILE", help="where to draw the chart (.png, .svg)")
     top.add_argument("--compare", metavar=("A", "B"), nargs=2, help="compare two --json files")
+    top.add_argument(
+        "--operations",
+        action="store_true",
+        help="the other operations: adaptive, norms, gradients, pyramids, medians",
+    )
     top.add_argument("--list", action="store_true", help="list the cases and the peers")
     return top
 
@@ -109,7 +114,6 @@ def bench(a: argparse.Namespace) -> None:
     from bench.report import report
     from bench.roofline import library
 
-    cases, peers = chosen_cases(a.cases, a.quick), chosen_peers(a.peers)
     options: dict[str, Any] = dict(QUICK) if a.quick else {}
     options.update({name: value for name in ("rounds", "seconds")
                     if (value := getattr(a, name)) is not None})  # fmt: skip
@@ -117,6 +121,12 @@ def bench(a: argparse.Namespace) -> None:
     if threads < 1 or options.get("rounds", 1) < 1 or options.get("seconds", 1) <= 0:
         raise ValueError("--threads, --rounds and --seconds must be positive")
     settings = Settings(threads=threads, scaling=a.scaling, **options)
+    if a.operations:
+        from bench import operations
+
+        print(operations.report(operations.all_operations(), settings))
+        return
+    cases, peers = chosen_cases(a.cases, a.quick), chosen_peers(a.peers)
     record = make_record(run(cases, peers, settings), settings, peers, library()[1])
     print(report(record))
     if a.json:

@@ -18,7 +18,7 @@ if not (ROOT / "bench").exists():
     pytest.skip("the tests run without the source tree", allow_module_level=True)
 sys.path.insert(0, str(ROOT))  # bench is run from the repository's root and never installed
 
-from bench import measure, record, report, roofline  # noqa: E402
+from bench import measure, operations, record, report, roofline  # noqa: E402
 from bench.__main__ import main  # noqa: E402
 from bench.cases import CASES, VIEWS, Case, describe, make_input  # noqa: E402
 from bench.contender import PEERS, Contender, Job, Peer, Unsupported, mismatch  # noqa: E402
@@ -343,3 +343,29 @@ def test_mistakes_are_one_line(
     error = capsys.readouterr().err
     assert words in error
     assert error.count("\n") == 1
+
+
+# -------------------------------------------------------------------------------- operations
+
+
+def test_operations_are_right_and_reported() -> None:
+    """Every row runs, and every other library that is installed agrees within its tolerance."""
+    names = []
+    for row in operations.all_operations():
+        notes: list[str] = []
+        assert operations._entered(row, 2, notes)[0].name == MINE
+        assert not notes
+        names.append(row.name)
+    assert len(set(names)) == len(names)
+    text = operations.report([next(operations.adaptive())], SETTINGS)
+    assert "geometric mean" in text
+    assert names[0] in text
+
+
+def test_operations_that_differ_are_left_out() -> None:
+    wrong = operations.Operation(
+        "row", lambda: np.ones(3), {"numpy": lambda _: lambda: np.zeros(3)}
+    )
+    text = operations.report([wrong], SETTINGS)
+    assert "row: numpy is left out: differs by 1" in text
+    assert operations.differs(np.ones(3), np.ones(4), 1e-5) == "shape (4,), not (3,)"
