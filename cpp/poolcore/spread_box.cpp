@@ -37,6 +37,7 @@ std::int64_t spread_scratch(const SpreadJob& job, const SpreadBox& box) {
     bytes += 2 * times(strip, 8);  // a row before it is divided
     bytes += times(times(box.n[2], box.lanes), e);  // results
     bytes += times(columns, 8);  // divisors
+    for (const std::int64_t n : box.n) bytes += times(n, sizeof(Covering)) + kScratchSlack;
     return bytes + 8 * Scratch::footprint(kScratchAlign);
 }
 
@@ -60,6 +61,14 @@ class Spreader {
         u_ = scratch.take((task.hi[0] - task.lo[0]) * (task.hi[1] - task.lo[1]) * row_);
         results_ = scratch.take((task.hi[2] - task.lo[2]) * lanes_ * e_);
         divisors_ = reinterpret_cast<double*>(scratch.take(columns_.size() * 8));
+        row_bytes_ = solid_row();
+        for (int x = 0; x < kSpreadAxes; ++x) {
+            std::int64_t n = task.hi[x] - task.lo[x];
+            if (x == 2 && !one_by_one()) n = std::min(n, job.cover[2].phases());
+            const std::int64_t bytes = n * static_cast<std::int64_t>(sizeof(Covering));
+            own_[x] = reinterpret_cast<Covering*>(scratch.take(bytes));
+            for (std::int64_t i = 0; i < n; ++i) own_[x][i] = job.cover[x].at(task.lo[x] + i);
+        }
     }
 
     void run() {
@@ -70,19 +79,42 @@ class Spreader {
             load_strip(at, n);
             for (std::int64_t a = task_.lo[0]; a < task_.hi[0]; ++a) {
                 sum_first(a, n);
-                for (std::int64_t b = task_.lo[1]; b < task_.hi[1]; ++b) sum_second(a, b, at, n);
+                for (std::int64_t b = task_.lo[1]; b < task_.hi[1]; ++b)
+                    if (!repeats(b)) sum_second(a, b, at, n);
                 if (stop_requested()) return;
             }
         }
         for (std::int64_t a = task_.lo[0]; a < task_.hi[0]; ++a)
             for (std::int64_t b = task_.lo[1]; b < task_.hi[1]; ++b) {
-                finish_row(u_row(a, b),
-                           task_.out + a * job_.axis[0].out + b * job_.axis[1].out);
+                std::byte* const row = task_.out + a * job_.axis[0].out + b * job_.axis[1].out;
+                if (repeats(b)) {
+                    const std::int64_t at = task_.lo[2] * job_.axis[2].out;
+                    std::memcpy(row + at, row + at - job_.axis[1].out, row_bytes_);
+                    continue;
+                }
+                finish_row(u_row(a, b), row);
                 if (stop_requested()) return;
             }
     }
 
    private:
+    // Whether row b is that before it: as of windows that tile the axis. Rows of results must then
+    // lie in one piece.
+    bool repeats(std::int64_t b) const {
+        return row_bytes_ > 0 && b > task_.lo[1] && covering(1, b) == covering(1, b - 1);
+    }
+
+    const Covering& covering(int x, std::int64_t p) const { return own_[x][p - task_.lo[x]]; }
+
+    // Bytes of a row of results in one piece, otherwise 0.
+    std::size_t solid_row() const {
+        const std::int64_t item =
+            static_cast<std::int64_t>(item_size(job_.plan->out_dtype));
+        const std::int64_t unit = lanes_ * item;
+        const bool solid = job_.axis[2].out == unit && (lanes_ == 1 || job_.lane.out == item);
+        return solid ? static_cast<std::size_t>((task_.hi[2] - task_.lo[2]) * unit) : 0;
+    }
+
     std::byte* u_row(std::int64_t a, std::int64_t b) const {
         return u_ + ((a - task_.lo[0]) * (task_.hi[1] - task_.lo[1]) + b - task_.lo[1]) * row_;
     }
@@ -201,7 +233,7 @@ class Spreader {
 
     void sum_first(std::int64_t a, std::int64_t n) const {
         if (sums_ == g_) return;
-        const Covering c = job_.cover[0].at(a);
+        const Covering c = covering(0, a);
         const std::int64_t step = job_.cover[0].step();
         const std::int64_t plane = windows_[1].size() * pitch_;
         sum(c, step, g_ + (c.first + c.lo * step - windows_[0].lo) * plane, plane, sums_,
@@ -209,25 +241,52 @@ class Spreader {
     }
 
     void sum_second(std::int64_t a, std::int64_t b, std::int64_t at, std::int64_t n) const {
-        const Covering c = job_.cover[1].at(b);
+        const Covering c = covering(1, b);
         const std::int64_t step = job_.cover[1].step();
         sum(c, step, sums_ + (c.first + c.lo * step - windows_[1].lo) * pitch_, pitch_,
             u_row(a, b) + (at - columns_.lo) * lanes_ * e_, 1, n * lanes_);
     }
 
+    // Elements along the last axis that need not be covered alike, or not by existing windows.
+    bool one_by_one() const { return !padded_ || job_.cover[2].adaptive(); }
+
+    // One element of the last axis.
+    void sum_own(const Covering& c, const std::byte* u, std::byte* dst) const {
+        const std::int64_t step = job_.cover[2].step(), unit = lanes_ * e_;
+        const std::byte* first = u + (c.first + c.lo * step - columns_.lo) * unit;
+        if (c.hi - c.lo == 1 && c.count == 1) {
+            std::memcpy(dst, first, static_cast<std::size_t>(unit));
+        } else if (c.hi - c.lo == 2 && c.count == 2 && job_.work == Work::kF32) {
+            add<float>(first, step * unit, dst);
+        } else if (c.hi - c.lo == 2 && c.count == 2 && job_.work == Work::kF64) {
+            add<double>(first, step * unit, dst);
+        } else {
+            sum(c, step, first, unit, dst, 1, lanes_);
+        }
+    }
+
+    template <class T>
+    void add(const std::byte* first, std::int64_t second, std::byte* dst) const {
+        for (std::int64_t i = 0; i < lanes_; ++i) {
+            const std::int64_t at = i * static_cast<std::int64_t>(sizeof(T));
+            T a, b;
+            std::memcpy(&a, first + at, sizeof a);
+            std::memcpy(&b, first + second + at, sizeof b);
+            a += b;
+            std::memcpy(dst + at, &a, sizeof a);
+        }
+    }
+
     // Elements of one residue of the stride: p, p + stride, ... `n` of them.
     const std::byte* sum_last(const std::byte* u, std::int64_t p, std::int64_t n) const {
-        const Covering c = job_.cover[2].at(p);
+        const Covering c = covering(2, p);
         const std::int64_t step = job_.cover[2].step(), unit = lanes_ * e_;
         if (c.count == 0) {
             std::memset(results_, 0, static_cast<std::size_t>(n * unit));
-        } else if (!padded_ || job_.cover[2].adaptive()) {
+        } else if (one_by_one()) {
             const std::int64_t stride = job_.cover[2].phases();
-            for (std::int64_t i = 0; i < n; ++i) {
-                const Covering own = job_.cover[2].at(p + i * stride);
-                sum(own, step, u + (own.first + own.lo * step - columns_.lo) * unit, unit,
-                    results_ + i * unit, 1, lanes_);
-            }
+            for (std::int64_t i = 0; i < n; ++i)
+                sum_own(covering(2, p + i * stride), u, results_ + i * unit);
         } else if (c.count == 1) {
             return u + (c.first - columns_.lo) * unit;
         } else {
@@ -273,6 +332,8 @@ class Spreader {
     std::int64_t row_, strip_, pitch_;  // bytes of a row of U; windows; bytes of a row of G
     std::byte *g_, *sums_, *raw_, *wide_, *u_, *results_;
     double* divisors_;
+    Covering* own_[kSpreadAxes];  // of elements; along the last axis of a period, if that will do
+    std::size_t row_bytes_ = 0;
 };
 
 }  // namespace

@@ -16,6 +16,7 @@ struct Covering {
     std::int64_t count = 0;
     std::int64_t lo = 0;
     std::int64_t hi = 0;
+    bool operator==(const Covering&) const = default;
 };
 
 struct WindowRange {
@@ -71,9 +72,12 @@ class Cover {
     Covering at(std::int64_t p) const {
         if (adaptive()) return {turned_.start(p), turned_.length(p), 0, turned_.length(p)};
         const std::int64_t q = p + g_.pad_lo;
-        if (q % common_ != 0) return {};
-        const auto wide = static_cast<__int128>(q / common_ % period_) * inverse_;
-        const auto tap = static_cast<std::int64_t>(wide % period_);
+        std::int64_t tap = q % g_.stride;
+        if (g_.dilation != 1) {
+            if (q % common_ != 0) return {};
+            const auto wide = static_cast<__int128>(q / common_ % period_) * inverse_;
+            tap = static_cast<std::int64_t>(wide % period_);
+        }
         if (tap >= g_.kernel) return {};
         Covering c;
         c.count = (g_.kernel - 1 - tap) / period_ + 1;
