@@ -38,15 +38,15 @@ ZeroLine zero_line_of(std::size_t size) {
 template <class T>
 void put_block(const ScatterLine& line, const std::int64_t* places, std::int64_t n) {
     for (std::int64_t i = 0; i < n; ++i)
-        std::memcpy(line.out + places[i] + i * line.out_step, line.value + i * line.value_step,
-                    sizeof(T));
+        std::memcpy(line.out + places[i] * line.place_step + i * line.out_step,
+                    line.value + i * line.value_step, sizeof(T));
 }
 
 template <class T>
 void add_block(const ScatterLine& line, const std::int64_t* places, std::int64_t n) {
     for (std::int64_t i = 0; i < n; ++i) {
         if (places[i] == kNowhere) continue;
-        std::byte* const to = line.out + places[i] + i * line.out_step;
+        std::byte* const to = line.out + places[i] * line.place_step + i * line.out_step;
         T sum, value;
         std::memcpy(&sum, to, sizeof sum);
         std::memcpy(&value, line.value + i * line.value_step, sizeof value);

@@ -52,6 +52,7 @@ struct ScatterLine {
     std::byte* out;  // element 0 of the plane of the line's first value
     std::int64_t n;
     std::int64_t value_step, index_step, out_step;
+    std::int64_t place_step;  // bytes that one place stands for
 };
 
 // `most_lanes` bounds the lanes of a task.
@@ -91,7 +92,8 @@ inline ScatterLine scatter_line(const ScatterNest& nest, const ScatterPart& part
                      std::min(n - first, kLongestLine),
                      run.value,
                      run.index,
-                     run.out};  // 0 along the plane
+                     run.out,  // 0 along the plane
+                     nest.linear ? nest.unit : 1};
     const auto move = [&](const ScatterAxis& axis) {
         const std::int64_t at = number % axis.n;
         number /= axis.n;

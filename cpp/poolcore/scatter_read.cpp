@@ -9,21 +9,34 @@
 namespace poolcore {
 namespace {
 
-template <class Int>
-bool read_flat(const std::byte* index, std::int64_t step, std::int64_t n, std::int64_t plane,
-               bool allow_none, std::int64_t* flat) {
-    bool bad = false, none = false;
+// Copies indices; whether all lie in the plane. An index that does not, or the distance from it to
+// the last place, has the highest bit set.
+template <class Int, class Step>
+bool read_places(const std::byte* index, Step step, std::int64_t n, std::int64_t plane,
+                 std::int64_t* flat) {
+    const std::uint64_t last = static_cast<std::uint64_t>(plane) - 1;
+    std::uint64_t outside = 0;
     for (std::int64_t i = 0; i < n; ++i) {
         Int value;
         std::memcpy(&value, index + i * step, sizeof value);
-        const auto wide = static_cast<std::uint64_t>(value);  // negative: past every plane
-        bad = bad || wide >= static_cast<std::uint64_t>(plane);
+        const auto wide = static_cast<std::uint64_t>(value);
+        outside |= wide | (last - wide);
         flat[i] = static_cast<std::int64_t>(wide);
     }
-    if (!bad) return true;
+    return outside >> 63 == 0;
+}
+
+template <class Int>
+bool read_flat(const std::byte* index, std::int64_t step, std::int64_t n, std::int64_t plane,
+               bool allow_none, std::int64_t* flat) {
+    constexpr std::integral_constant<std::int64_t, sizeof(Int)> side_by_side;
+    const bool good = step == side_by_side
+                          ? read_places<Int>(index, side_by_side, n, plane, flat)
+                          : read_places<Int>(index, step, n, plane, flat);
+    if (good) return true;
     if (!allow_none || !std::is_signed_v<Int>) return false;
     for (std::int64_t i = 0; i < n; ++i) {
-        none = flat[i] == -1;
+        const bool none = flat[i] == -1;
         if (!none && static_cast<std::uint64_t>(flat[i]) >= static_cast<std::uint64_t>(plane))
             return false;
         flat[i] = none ? kNowhere : flat[i];
@@ -101,9 +114,8 @@ PlaceReader place_reader(DType dtype, bool allow_none) {
 
 void flat_to_bytes(const ScatterNest& nest, std::int64_t* flat, std::int64_t n) {
     if (nest.linear) {
-        const std::int64_t unit = nest.unit;
         for (std::int64_t i = 0; i < n; ++i)
-            flat[i] = flat[i] == kNowhere ? kNowhere : flat[i] * unit;
+            if (flat[i] != kNowhere) flat[i] *= nest.unit;
         return;
     }
     for (std::int64_t i = 0; i < n; ++i) {

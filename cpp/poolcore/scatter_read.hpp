@@ -46,7 +46,7 @@ bool read_line(const ScatterNest& nest, const ScatterPart& part, std::int64_t nu
     return true;
 }
 
-// The same for all lines of a part, with places in bytes.
+// The same for all lines of a part, with places as `place_step` counts them.
 template <class Body>
 ReadStatus read_part(const ScatterNest& nest, const ScatterPart& part, const PlaceReader& reader,
                      const Body& body) {
@@ -61,7 +61,7 @@ ReadStatus read_part(const ScatterNest& nest, const ScatterPart& part, const Pla
                 stopped = stopped || stop_requested();
             }
             if (stopped) return;  // what is left of a line is soon read
-            flat_to_bytes(nest, flat, n);
+            if (!nest.linear) flat_to_bytes(nest, flat, n);
             body(line, flat, n);
         };
         if (!read_line(nest, part, number, reader, place)) return ReadStatus::kRefused;
