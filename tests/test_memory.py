@@ -103,6 +103,24 @@ def test_peak_memory_with_indices_and_omit() -> None:
     )
 
 
+@pytest.mark.parametrize("planes", [2, 512])
+def test_peak_memory_of_fractional_pooling(planes: int) -> None:
+    assert_runs(
+        MEASURE
+        + f"x = np.ones((1, {planes}, 2**13, 2**11 // {planes}), np.float32)\n"
+        + "size = (x.shape[2] // 2, x.shape[3] // 2)\n"
+        + "out = [np.ones((*x.shape[:2], *size), t) for t in (np.float32, np.int64)]\n"
+        + "def call(threads):\n"
+        + "    poolcore.fractional_max_pool2d(x, 2, size, return_indices=True, rng=1,\n"
+        + "                                   out=tuple(out), threads=threads)\n"
+        + "poolcore.fractional_max_pool2d(x[:, :, :8, :4], 2, 2, return_indices=True, threads=2)\n"
+        + "for threads in (1, 2):\n"
+        + "    grown = growth(lambda: call(threads))\n"
+        + "    assert grown <= 1024 * threads, (grown, threads)\n",
+        timeout=240,
+    )
+
+
 @pytest.mark.parametrize(
     ("what", "shape", "kernel", "stride"),
     [

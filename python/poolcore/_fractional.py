@@ -12,7 +12,7 @@ import numpy.typing as npt
 from poolcore import _core
 from poolcore._adapters import as_array, whole
 from poolcore._docs import complete
-from poolcore._fractional_windows import Windows, pool_planes, starts_of
+from poolcore._fractional_windows import Windows, pool_planes
 from poolcore._typing import (
     Array,
     ArrayInput,
@@ -131,7 +131,8 @@ def _pool(
     else:
         made = list(out) if both else [out]
     policy = "omit" if nan_policy == "omit" else "propagate"
-    windows = Windows(kernel, starts_of(samples, kernel, output, sizes, x.dtype), policy, threads)
+    most = Windows.most_held(x.dtype.itemsize, both, threads)
+    windows = Windows(kernel, samples, policy, threads, most)
     results: Any = tuple(np.asarray(a).view(np.ndarray) for a in made)
     planes = [np.moveaxis(a, -1, -1 - nd) if last else a for a in (x, *results)]
     if first + last == 1:

@@ -12,29 +12,41 @@ import numpy as np
 import numpy.typing as npt
 
 from poolcore import _core
+from poolcore._config import get_num_threads
 from poolcore._typing import Array
 
-__all__ = ["Windows", "pool_planes", "starts_of"]
+__all__ = ["Windows", "pool_planes"]
 
 _Starts = npt.NDArray[np.int64]
 
-# Windows at stride 1 that are held at once.
-_BLOCK = 32 * 1024
+# Bytes that are held for each thread: windows at stride 1, and the places of those asked for.
+_HELD = 960 * 1024
 
 
 class Windows(NamedTuple):
-    """The windows of planes (N, C, ...): `starts` has one array (N, C, windows) an axis."""
+    """The windows of planes (N, C, ...), from samples (N, C, axes).
+
+    `starts` has one array (N, C, windows) an axis, for the planes at hand only.
+    """
 
     kernel: tuple[int, ...]
-    starts: list[_Starts]
+    samples: Array
     nan_policy: str
     threads: Any
+    most: int  # windows at stride 1 that are held at once
+    starts: tuple[_Starts, ...] = ()
+
+    @staticmethod
+    def most_held(itemsize: int, both: bool, threads: Any) -> int:
+        """Give the number of windows, of values or with indices, that take up what is allowed."""
+        share = get_num_threads() if threads is None else int(threads)
+        return _HELD * min(share, 4) // (itemsize + 8 + (16 if both else 0))
 
 
-def starts_of(
+def _starts_of(
     samples: Array, kernel: tuple[int, ...], output: tuple[int, ...], sizes: tuple[int, ...],
     dtype: np.dtype[Any],
-) -> list[_Starts]:  # fmt: skip
+) -> tuple[_Starts, ...]:  # fmt: skip
     """Give the starts along each axis, from samples (N, C, axes).
 
     In the arithmetic of `dtype` as in PyTorch, whose first sample drives W in planes, and D in
@@ -52,7 +64,7 @@ def starts_of(
                 steps = _floor((np.arange(o - 1).astype(real) + u) * alpha, n)
                 starts[..., :-1] = np.clip(steps - _floor(u * alpha, n), 0, n - k)
         found.append(starts)
-    return found
+    return tuple(found)
 
 
 def _floor(values: Array, most: int) -> _Starts:
@@ -63,16 +75,18 @@ def _floor(values: Array, most: int) -> _Starts:
 def pool_planes(x: Array, values: Array, indices: Array | None, windows: Windows) -> None:
     """Write the maxima of the planes of x (N, C, ...), and their flat indices."""
     nd = len(windows.kernel)
-    every = int(np.prod([n - k + 1 for n, k in zip(x.shape[2:], windows.kernel, strict=True)]))
-    channels = max(1, min(x.shape[1], _BLOCK // max(1, every)))
-    images = max(1, _BLOCK // max(1, every * channels)) if channels == x.shape[1] else 1
+    sizes, output = x.shape[2:], values.shape[2:]
+    every = int(np.prod([n - k + 1 for n, k in zip(sizes, windows.kernel, strict=True)]))
+    channels = max(1, min(x.shape[1], windows.most // max(1, every)))
+    images = max(1, windows.most // max(1, every * channels)) if channels == x.shape[1] else 1
     strides = np.cumprod([1, *x.shape[:2:-1]])[::-1][:nd].tolist()
     for n in range(0, x.shape[0], images):
         for c in range(0, x.shape[1], channels):
             block = (slice(n, n + images), slice(c, c + channels))
+            starts = _starts_of(windows.samples[block], windows.kernel, output, sizes, x.dtype)
             _pool_block(
                 x[block], values[block], None if indices is None else indices[block],
-                windows._replace(starts=[s[block] for s in windows.starts]), strides, 0,
+                windows._replace(starts=tuple(starts)), strides, 0,
             )  # fmt: skip
 
 
@@ -83,7 +97,11 @@ def _pool_block(
     """Pool planes that fit, or one plane in halves until they do."""
     every = [n - k + 1 for n, k in zip(x.shape[2:], windows.kernel, strict=True)]
     axis = next((a for a, o in enumerate(values.shape[2:]) if o > 1), None)
-    if np.prod(every, dtype=float) > _BLOCK and x.shape[0] * x.shape[1] == 1 and axis is not None:
+    if (
+        np.prod(every, dtype=float) > windows.most
+        and x.shape[0] * x.shape[1] == 1
+        and axis is not None
+    ):
         half = values.shape[2 + axis] // 2
         for part in (slice(None, half), slice(half, None)):
             starts = list(windows.starts)
@@ -94,7 +112,7 @@ def _pool_block(
             outs = (slice(None),) * (2 + axis) + (part,)
             _pool_block(
                 x[(slice(None),) * (2 + axis) + (slice(low, high),)], values[outs],
-                None if indices is None else indices[outs], windows._replace(starts=starts),
+                None if indices is None else indices[outs], windows._replace(starts=tuple(starts)),
                 strides, offset + low * strides[axis],
             )  # fmt: skip
         return
@@ -105,25 +123,36 @@ def _pool_block(
     )  # fmt: skip
     pooled, where = found if indices is not None else (found, found)
     places = _places(windows.starts, every)
-    planes = (*pooled.shape[:2], int(np.prod(every)))
-    flat = places.reshape(*places.shape[:2], -1)
-    values[...] = np.take_along_axis(pooled.reshape(planes), flat, -1).reshape(values.shape)
+    _pick(pooled, places, values)
     if indices is not None:
+        _pick(where, places, indices)
         # Flat positions in the part become those of the plane.
-        found_at = np.take_along_axis(where.reshape(planes), flat, -1).reshape(values.shape)
-        indices[...] = _in_plane(found_at, x.shape[2:], strides) + offset
+        in_plane = _in_plane(indices, x.shape[2:], strides)
+        if in_plane is not indices or offset:
+            np.add(in_plane, offset, out=indices)
 
 
-def _places(starts: list[_Starts], every: list[int]) -> _Starts:
-    """Flat places of all combinations of starts among the windows at stride 1."""
+def _places(starts: tuple[_Starts, ...], every: list[int]) -> _Starts:
+    """Flat places of all combinations of starts among the windows at stride 1 of all planes."""
     nd = len(every)
     step = 1
-    total: Any = 0
+    lead = starts[0].shape[:2]
+    planes = np.arange(lead[0] * lead[1]).reshape(*lead, *(1,) * nd)
+    total: Any = planes * int(np.prod(every))
     for axis in reversed(range(nd)):
         shape = (*starts[axis].shape[:2], *(-1 if a == axis else 1 for a in range(nd)))
         total = total + starts[axis].reshape(shape) * step
         step *= every[axis]
     return np.asarray(total)
+
+
+def _pick(pooled: Array, places: _Starts, out: Array) -> None:
+    """Take elements of an array in row-major order; all places lie in it."""
+    flat = np.ascontiguousarray(pooled).reshape(-1)
+    if out.flags.c_contiguous and out.dtype == flat.dtype:
+        flat.take(places, mode="clip", out=out)
+    else:
+        out[...] = flat.take(places, mode="clip")
 
 
 def _in_plane(part: _Starts, sizes: tuple[int, ...], strides: list[int]) -> _Starts:
