@@ -72,6 +72,31 @@ struct WindowArgs {
     double divisor;  // float sums: the results are means; 0 for none
 };
 
+// flat: dst[i] = T over `taps` (2 or 3) taps j of src, the one at i + (j - anchor)*step bytes, i < n;
+// anchor is 0 or 1. places[i % period], integers as wide as the elements, say where along the pooled
+// axis element i stands; taps outside its [0, size) are the identity, but are read. places holds a
+// vector more than a period. Lanes are contiguous; dst overlaps no source.
+struct FlatArgs {
+    const std::byte* src;
+    std::byte* dst;
+    const std::byte* places;
+    std::int64_t n, period, size;
+    std::int64_t step;
+    std::int64_t taps, anchor;
+    double divisor;  // float sums: the results are means; 0 for none
+};
+
+// pick: dst[p][q][i] = src[p][q][i*step], step 1 or 2, of elements of any type of that size; dst is
+// contiguous and overlaps no source, behind whose lines two vectors may be read.
+struct PickArgs {
+    const std::byte* src;
+    std::byte* dst;
+    std::int64_t n0, n1, n;
+    std::int64_t src_stride0, src_stride1;
+    std::int64_t step;
+};
+inline constexpr int kNumPicks = 4;
+
 // running: dst[w][x] = T over taps w*stride + j, j < taps, of src[t][x]; tap t lies
 // (t - first)*tap_stride bytes after src, and outside [first, last) it is the identity. Windows are
 // dst_stride bytes apart, x < n side by side. `scratch` holds `taps` vectors, kRunningVectors times
@@ -248,6 +273,8 @@ using SlideKernel = void (*)(const SlideArgs&);
 using WindowKernel = void (*)(const WindowArgs&);
 using RunningKernel = void (*)(const RunningArgs&);
 using PlanesKernel = void (*)(const PlanesArgs&);
+using FlatKernel = void (*)(const FlatArgs&);
+using PickKernel = void (*)(const PickArgs&);
 using ArgWindowKernel = void (*)(const ArgWindowArgs&);
 using NarrowKernel = void (*)(const NarrowArgs&);
 using PackKernel = void (*)(const PackArgs&);
@@ -256,12 +283,15 @@ using PowerKernel = void (*)(const PowerArgs&);
 
 // One constant object per target. A null entry is filled from the next narrower target.
 struct KernelTable {
+    std::int64_t vector_bytes;  // 0: none
     RowsKernel rows[kNumCombines][kNumWorks];
     RowsKernel widen[kNumDTypes][kNumWorks];  // sums of taps that are of another type
     SlideKernel slide[kNumCombines][kNumWorks];
     WindowKernel window[kNumCombines][kNumWorks];  // null for kArgMax and 64-bit integers
     RunningKernel running[kNumCombines][kNumWorks];  // null for kSum and kArgMax
     PlanesKernel planes[kNumCombines][kNumWorks];  // null for kArgMax
+    FlatKernel flat[kNumCombines][kNumWorks];      // as window
+    PickKernel pick[kNumPicks];                    // by the logarithm of the element's size
     ArgWindowKernel arg_window[kNumArgKinds];
     NarrowKernel narrow[kNumNarrows][kNumDTypes];  // null where a type is wide enough
     PackKernel pack[kNumChanges][kNumDTypes][kNumWorks];

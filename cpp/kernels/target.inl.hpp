@@ -6,6 +6,7 @@
 
 #include "kernels/arg_window.inl.hpp"
 #include "kernels/finish.inl.hpp"
+#include "kernels/flat.inl.hpp"
 #include "kernels/narrow.inl.hpp"
 #include "kernels/pack.inl.hpp"
 #include "kernels/planes.inl.hpp"
@@ -65,9 +66,11 @@ constexpr void add_order(KernelTable& t) {
     t.rows[at(Combine::kMin)][w] = rows<MinOp<T>>;
     t.slide[at(Combine::kMax)][w] = slide<MaxOp<T>>;
     if constexpr (kHasWindow<T>) t.window[at(Combine::kMax)][w] = window<MaxOp<T>>;
+    if constexpr (kHasWindow<T>) t.flat[at(Combine::kMax)][w] = flat<MaxOp<T>>;
     t.planes[at(Combine::kMax)][w] = planes<MaxOp<T>>;
     t.running[at(Combine::kMax)][w] = running<MaxOp<T>>;
     if constexpr (kHasWindow<T>) t.window[at(Combine::kMin)][w] = window<MinOp<T>>;
+    if constexpr (kHasWindow<T>) t.flat[at(Combine::kMin)][w] = flat<MinOp<T>>;
     t.planes[at(Combine::kMin)][w] = planes<MinOp<T>>;
     t.running[at(Combine::kMin)][w] = running<MinOp<T>>;
     t.slide[at(Combine::kMin)][w] = slide<MinOp<T>>;
@@ -81,9 +84,11 @@ constexpr void add_omit(KernelTable& t) {
     t.slide[at(Combine::kMaxOmit)][w] = slide<OmitOp<T, true>>;
     t.slide[at(Combine::kMinOmit)][w] = slide<OmitOp<T, false>>;
     t.window[at(Combine::kMaxOmit)][w] = window<OmitOp<T, true>>;
+    t.flat[at(Combine::kMaxOmit)][w] = flat<OmitOp<T, true>>;
     t.planes[at(Combine::kMaxOmit)][w] = planes<OmitOp<T, true>>;
     t.running[at(Combine::kMaxOmit)][w] = running<OmitOp<T, true>>;
     t.window[at(Combine::kMinOmit)][w] = window<OmitOp<T, false>>;
+    t.flat[at(Combine::kMinOmit)][w] = flat<OmitOp<T, false>>;
     t.planes[at(Combine::kMinOmit)][w] = planes<OmitOp<T, false>>;
     t.running[at(Combine::kMinOmit)][w] = running<OmitOp<T, false>>;
 }
@@ -94,6 +99,7 @@ constexpr void add_sum(KernelTable& t) {
     t.rows[at(Combine::kSum)][w] = rows<SumOp<T>>;
     t.slide[at(Combine::kSum)][w] = slide<SumOp<T>>;
     if constexpr (kHasWindow<T>) t.window[at(Combine::kSum)][w] = window<SumOp<T>>;
+    if constexpr (kHasWindow<T>) t.flat[at(Combine::kSum)][w] = flat<SumOp<T>>;
     t.planes[at(Combine::kSum)][w] = planes<SumOp<T>>;
 }
 
@@ -328,7 +334,12 @@ constexpr void add_narrows(KernelTable& t) {
 
 constexpr KernelTable make_table() {
     KernelTable t{};
+    t.vector_bytes = POOLCORE_VECTOR_BYTES;
     add_narrows(t);
+    t.pick[0] = pick<std::uint8_t>;
+    t.pick[1] = pick<std::uint16_t>;
+    t.pick[2] = pick<std::uint32_t>;
+    t.pick[3] = pick<std::uint64_t>;
     add_order<std::int8_t>(t);
     add_order<std::uint8_t>(t);
     add_order<std::int16_t>(t);

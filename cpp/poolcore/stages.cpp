@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "poolcore/flat.hpp"
 #include "poolcore/moves.hpp"
 
 namespace poolcore {
@@ -270,6 +271,7 @@ bool together_takes_edges(const AxisGeometry& w, Range windows) {
 
 void pool_together(const StageContext& c, const AxisGeometry& b, const AxisGeometry& w,
                    const Field& from, const Field& to, double divisor) {
+    if (pool_flat(c, b, w, from, to, divisor)) return;
     const Range all{to.origin[kB], to.origin[kB] + to.extent[kB]};
     const TapRange inside = b.interior();
     const std::int64_t first = std::clamp(inside.first, all.lo, all.hi);

@@ -1,6 +1,7 @@
 // How much of the work one task takes: the largest box whose scratch fits.
 #include <algorithm>
 
+#include "poolcore/flat.hpp"
 #include "poolcore/schedule.hpp"
 #include "poolcore/scratch.hpp"
 #include "poolcore/stages.hpp"
@@ -34,6 +35,11 @@ std::int64_t doubling_scratch(const Schedule& s, const BoxShape& box, int axis,
     return times(s.combine == Combine::kSum ? 2 : 1, std::min(bytes, part));
 }
 
+std::int64_t together_scratch(const Schedule& s) {
+    if (s.together < 0) return 0;
+    return flat_scratch(s.axis[kB].geometry, s.axis[kW].geometry, s.element());
+}
+
 // Scratch that a box needs at most, counted as box.cpp and stages.cpp take it.
 std::int64_t box_scratch(const Schedule& s, const BoxShape& box) {
     const std::int64_t size = s.element() * arrays(s);
@@ -52,7 +58,7 @@ std::int64_t box_scratch(const Schedule& s, const BoxShape& box) {
         total = std::min(total, kNearBytes * arrays(s) + row + 4 * kScratchSlack);
     }
     if (s.arg_window) return std::min(kMany, total + 64 * kScratchSlack);
-    std::int64_t temporary = 0;
+    std::int64_t temporary = together_scratch(s);
     for (int i = 0; i < s.n_stages; ++i) {
         const int x = s.order[i];
         const AxisGeometry& g = s.axis[x].geometry;

@@ -117,16 +117,7 @@ def _pool(
     last = layout.endswith("C")
     first = x.ndim - nd - last
     sizes = x.shape[first : first + nd]
-    kernel = _per_axis(kernel_size, nd, name, "kernel_size")
-    output = _output(sizes, output_size, output_ratio, name)
-    for i, (k, o, n) in enumerate(zip(kernel, output, sizes, strict=True)):
-        if k < 1:
-            raise ValueError(f"{name}: kernel_size[{i}]={k} must be at least 1")
-        if o + k - 1 > n:
-            raise ValueError(
-                f"{name}: output_size[{i}]={o} with kernel_size {k} needs {o + k - 1} elements "
-                f"along axis {first + i}, x has {n}"
-            )
+    kernel, output = _windows(sizes, first, kernel_size, output_size, output_ratio, name)
     lead = (x.shape[:first] + x.shape[first + nd :])[-2:]
     samples = _samples(random_samples, rng, lead, nd, name)
     if out is not None:
@@ -150,10 +141,41 @@ def _pool(
     return (made[0], made[1]) if both else made[0]
 
 
+def _windows(
+    sizes: tuple[int, ...], first: int, kernel_size: Any, output_size: Any, output_ratio: Any,
+    name: str,
+) -> tuple[tuple[int, ...], tuple[int, ...]]:  # fmt: skip
+    """Give the lengths of windows, and their numbers, along axes `first` and on."""
+    nd = len(sizes)
+    kernel = _per_axis(kernel_size, nd, name, "kernel_size")
+    for i, (k, n) in enumerate(zip(kernel, sizes, strict=True)):
+        if not 1 <= k <= n:
+            raise ValueError(
+                f"{name}: {_label('kernel_size', kernel_size, i)}={k} must be at least 1 and at "
+                f"most {n}, the length of axis {first + i}"
+            )
+    output = _output(sizes, output_size, output_ratio, name)
+    for i, (k, o, n) in enumerate(zip(kernel, output, sizes, strict=True)):
+        if o + k - 1 > n:
+            raise ValueError(
+                f"{name}: {_label('output_size', output_size, i)}={o} with kernel_size {k} needs "
+                f"{o + k - 1} elements along axis {first + i}, x has {n}"
+            )
+    return kernel, output
+
+
+def _is_listed(value: Any) -> bool:
+    listed = isinstance(value, Sequence) or (isinstance(value, np.ndarray) and value.ndim > 0)
+    return listed and not isinstance(value, str | bytes)
+
+
+def _label(argument: str, value: Any, axis: int) -> str:
+    return f"{argument}[{axis}]" if _is_listed(value) else argument
+
+
 def _per_axis(value: Any, nd: int, name: str, argument: str) -> tuple[int, ...]:
     """Give an int for all axes, or one for each, as one for each."""
-    listed = isinstance(value, Sequence) or (isinstance(value, np.ndarray) and value.ndim > 0)
-    if isinstance(value, str | bytes) or not listed:
+    if not _is_listed(value):
         return (whole(value, name, argument),) * nd
     if len(value) != nd:
         raise ValueError(f"{name}: {argument} must be an int or {nd} ints, got {len(value)}")
@@ -173,7 +195,8 @@ def _output(
         output = _per_axis(output_size, nd, name, "output_size")
         for i, o in enumerate(output):
             if o < 0:
-                raise ValueError(f"{name}: output_size[{i}]={o} must not be negative")
+                label = _label("output_size", output_size, i)
+                raise ValueError(f"{name}: {label}={o} must not be negative")
         return output
     wrong = (str, bytes, bool, np.bool_, complex)
     try:
@@ -186,9 +209,11 @@ def _output(
         raise TypeError(f"{name}: output_ratio must be a number or {nd} of them") from None
     except ValueError:
         raise ValueError(f"{name}: output_ratio must be a number or {nd} of them") from None
+    ratios = ratios.astype(np.float64)
     for i, ratio in enumerate(ratios.tolist()):
         if not 0 < ratio < 1:
-            raise ValueError(f"{name}: output_ratio[{i}]={ratio} must lie between 0 and 1")
+            label = _label("output_ratio", output_ratio, i)
+            raise ValueError(f"{name}: {label}={ratio} must lie between 0 and 1")
     return tuple(int(n * ratio) for n, ratio in zip(sizes, ratios.tolist(), strict=True))
 
 

@@ -1,0 +1,116 @@
+// flat, pick: planes with rows shorter than a few vectors, taken as one line. See FlatArgs and
+// PickArgs for the contract.
+#pragma once
+
+#include "kernels/kernel_table.hpp"
+#include "kernels/ops.hpp"
+#include "kernels/window.inl.hpp"
+
+namespace poolcore {
+namespace {
+
+// The tap J - Anchor places from i on, or the identity where the place lies outside [0, size).
+template <class O, int J, int Anchor, int N>
+[[gnu::always_inline]] inline Vec<typename O::T, N> flat_tap(const std::byte* p,
+                                                             std::int64_t step,
+                                                             Vec<SameInt<typename O::T>, N> place,
+                                                             SameInt<typename O::T> size) {
+    using T = typename O::T;
+    using I = SameInt<T>;
+    using V = Vec<T, N>;
+    const V v = load<V>(p + (J - Anchor) * step);
+    const V none = splat<T, N>(O::identity());
+    if constexpr (J < Anchor) return place > I(Anchor - J - 1) ? v : none;
+    else if constexpr (J > Anchor) return place < static_cast<I>(size - I(J - Anchor)) ? v : none;
+    else return v;
+}
+
+template <class O, int K, int Anchor, int N>
+[[gnu::always_inline]] inline Vec<typename O::T, N> flat_window(
+    const std::byte* p, std::int64_t step, Vec<SameInt<typename O::T>, N> place,
+    SameInt<typename O::T> size) {
+    auto v = O::combine(flat_tap<O, 0, Anchor, N>(p, step, place, size),
+                        flat_tap<O, 1, Anchor, N>(p, step, place, size));
+    if constexpr (K == 3) v = O::combine(v, flat_tap<O, 2, Anchor, N>(p, step, place, size));
+    return v;
+}
+
+template <class O, int K, int Anchor, bool Mean>
+void flat_line(const FlatArgs& args) {
+    using T = typename O::T;
+    using I = SameInt<T>;
+    const FlatArgs a = args;
+    constexpr std::int64_t wide = sizeof(T);
+    const I size = static_cast<I>(a.size);
+    const T divisor = static_cast<T>(a.divisor);
+    std::int64_t at = 0;  // of element i among the places
+    const auto windows = [&]<int N>(std::int64_t i) {
+        const auto place = load<Vec<I, N>>(a.places + at * wide);
+        const auto v = flat_window<O, K, Anchor, N>(a.src + i * wide, a.step, place, size);
+        store(a.dst + i * wide, finished<O, Mean>(v, divisor));
+    };
+    constexpr int lanes = kLanes<T>;
+    std::int64_t i = 0;
+    if (lanes > 1 && a.n >= lanes) {
+        for (; i + lanes <= a.n; i += lanes) {
+            windows.template operator()<lanes>(i);
+            at += lanes;
+            while (at >= a.period) at -= a.period;
+        }
+        if (i == a.n) return;
+        i = a.n - lanes;
+        at = i % a.period;
+        windows.template operator()<lanes>(i);
+        return;
+    }
+    for (; i < a.n; ++i) {
+        windows.template operator()<1>(i);
+        if (++at == a.period) at = 0;
+    }
+}
+
+template <class O, int K, int Anchor>
+void flat_mean(const FlatArgs& a) {
+    if constexpr (O::kRowsFirst && kIsFloat<typename O::T>)
+        if (a.divisor != 0) return flat_line<O, K, Anchor, true>(a);
+    flat_line<O, K, Anchor, false>(a);
+}
+
+template <class O>
+void flat(const FlatArgs& a) {
+    if (a.taps == 2) return a.anchor == 0 ? flat_mean<O, 2, 0>(a) : flat_mean<O, 2, 1>(a);
+    a.anchor == 0 ? flat_mean<O, 3, 0>(a) : flat_mean<O, 3, 1>(a);
+}
+
+template <class T, int Step>
+void pick_lines(const PickArgs& args) {
+    const PickArgs a = args;
+    constexpr std::int64_t size = sizeof(T);
+    constexpr int all = kLanes<T>;
+    constexpr int lanes = all * size > 32 ? static_cast<int>(32 / size) : all;
+    std::byte* dst = a.dst;
+    const std::byte* end = dst + a.n0 * a.n1 * a.n * size;
+    for (std::int64_t p = 0; p < a.n0; ++p)
+        for (std::int64_t q = 0; q < a.n1; ++q) {
+            const std::byte* src = a.src + p * a.src_stride0 + q * a.src_stride1;
+            std::int64_t x = 0;
+            for (; x < a.n && end - dst >= (x + lanes) * size; x += lanes) {
+                using V = Vec<T, lanes>;
+                const std::byte* from = src + x * Step * size;
+                V v = load<V>(from);
+                if constexpr (Step == 2)
+                    v = every_second<0, T, lanes>(v, load<V>(from + lanes * size));
+                store(dst + x * size, v);
+            }
+            for (; x < a.n; ++x) store(dst + x * size, load<T>(src + x * Step * size));
+            dst += a.n * size;
+        }
+}
+
+template <class T>
+void pick(const PickArgs& a) {
+    a.step == 1 ? pick_lines<T, 1>(a) : pick_lines<T, 2>(a);
+}
+
+}  // namespace
+}  // namespace poolcore
