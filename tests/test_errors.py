@@ -12,17 +12,7 @@ import numpy as np
 import pytest
 
 import poolcore
-from bad_values import (
-    FORWARD,
-    FUNCTIONS,
-    INVERSES,
-    KERNELS,
-    SECOND,
-    WHOLE,
-    dims,
-    per_axis,
-    rows,
-)
+from bad_values import FORWARD, FUNCTIONS, INVERSES, KERNELS, SECOND, WHOLE, dims, per_axis, rows
 
 TABLE = [
     (function, name)
