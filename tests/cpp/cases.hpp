@@ -23,13 +23,25 @@ using poolcore::Op;
 class Random {
    public:
     explicit Random(std::uint64_t seed) : engine_(seed) {}
-    std::uint64_t bits() { return engine_(); }
-    std::int64_t below(std::int64_t n) { return static_cast<std::int64_t>(engine_() >> 1) % n; }
+    // From bytes while there are any, two for each number, then from a seed.
+    Random(const std::uint8_t* data, std::size_t size) : engine_(1), data_(data), size_(size) {}
+    std::uint64_t bits() {
+        if (size_ < 2) return engine_();
+        const std::uint64_t taken = data_[0] | static_cast<unsigned>(data_[1]) << 8;
+        data_ += 2;
+        size_ -= 2;
+        return taken << 1 | taken >> 15 | taken << 48;
+    }
+    std::int64_t below(std::int64_t n) {
+        return static_cast<std::int64_t>((bits() >> 1) % static_cast<std::uint64_t>(n));
+    }
     std::int64_t between(std::int64_t lo, std::int64_t hi) { return lo + below(hi - lo + 1); }
     bool chance(int percent) { return below(100) < percent; }
 
    private:
     std::mt19937_64 engine_;
+    const std::uint8_t* data_ = nullptr;
+    std::size_t size_ = 0;
 };
 
 inline std::vector<poolcore::Target> usable_targets() {
