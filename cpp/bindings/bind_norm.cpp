@@ -102,7 +102,9 @@ PyObject* raise_magnitudes(PyObject* const* args) {
 PyMethodDef* norm_methods() {
     static PyMethodDef table[] = {
         {"norm_windows", fast_function_of<kNumNormArgs, norm_windows>(), METH_FASTCALL,
-         "norm_windows(*arguments_of_pool, grad, keepdims, /)\n--\n\n"
+         "norm_windows(function, x, kernel_size, stride, padding, dilation, ceil_mode, "
+         "count_include_pad, divisor_override, return_indices, dtype, rounding, layout, axes, op, "
+         "nan_policy, out, threads, grad, keepdims, /)\n--\n\n"
          "Check the arguments of a gradient of norms; its arrays, exponents and windows."},
         {"raise_magnitudes", fast_function_of<2, raise_magnitudes>(), METH_FASTCALL,
          "raise_magnitudes(values, exponent, /)\n--\n\n"
