@@ -84,9 +84,8 @@ class Flat {
 
     void run(const Field& from, const Field& to) {
         const std::int64_t planes = from.planes * from.extent[kA];
-        const std::int64_t most = std::clamp<std::int64_t>(kGroup / plane_, 1, planes);
-        const std::int64_t groups = (planes + most - 1) / most;
-        const std::int64_t each = (planes + groups - 1) / groups;
+        const std::int64_t each =
+            even_share(planes, std::clamp<std::int64_t>(kGroup / plane_, 1, planes));
         std::byte* const copy = block(each);
         std::byte* const middle = block(each);
         std::byte* const all = picks(b_) || picks(w_) ? block(each) : nullptr;

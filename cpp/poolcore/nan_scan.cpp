@@ -137,10 +137,8 @@ struct Extent {
 
 // Sums of as many numbers of so many bits, and a sign, as a window has are below 2^50.
 int small_bits(const PoolPlan& plan) {
-    std::int64_t taps = 1;
-    for (int i = 0; i < plan.spec.n_axes; ++i) taps = times(taps, plan.geometry[i].kernel);
     int bits = 50;
-    for (; taps > 1; taps = (taps + 1) / 2) --bits;
+    for (std::int64_t taps = window_taps(plan); taps > 1; taps = (taps + 1) / 2) --bits;
     return bits;
 }
 

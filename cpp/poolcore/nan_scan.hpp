@@ -1,5 +1,5 @@
-// Looks for NaN in x: all of it for nan_policy="raise", before anything is computed, or what one
-// box reads.
+// Looks for NaN in x: in all of it for nan_policy="raise", before anything is computed, or for what
+// is special in what one box reads.
 #pragma once
 
 #include "poolcore/box.hpp"

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "poolcore/box.hpp"
+#include "poolcore/moves.hpp"
 #include "poolcore/powers.hpp"
 
 namespace poolcore {
@@ -37,38 +38,6 @@ void fill_indices(const StageContext& c, const Source& source, const Field& to, 
             }
 }
 
-struct Loop {
-    std::int64_t n, src, dst;
-};
-
-// Calls the kernel for lines of `args` repeated in four loops, from the outermost to the innermost.
-// Lines that run on into each other, there and in the scratch, are one.
-void call_pack(PackKernel kernel, PackArgs args, const Loop loops[4], std::int64_t element) {
-    Loop kept[4] = {{1, 0, 0}, {1, 0, 0}, {1, 0, 0}, {1, 0, 0}};
-    int place = 3;
-    for (int i = 3; i >= 0; --i) {
-        const Loop& loop = loops[i];
-        if (loop.n == 1) continue;
-        if (place == 3 && loop.src == args.n * args.src_stride && loop.dst == args.n * element)
-            args.n *= loop.n;
-        else
-            kept[place--] = loop;
-    }
-    args.n0 = kept[2].n;
-    args.n1 = kept[3].n;
-    args.src_stride0 = kept[2].src;
-    args.src_stride1 = kept[3].src;
-    args.dst_stride0 = kept[2].dst;
-    args.dst_stride1 = kept[3].dst;
-    const PackArgs first = args;
-    for (std::int64_t p = 0; p < kept[0].n; ++p)
-        for (std::int64_t q = 0; q < kept[1].n; ++q) {
-            args.src = first.src + p * kept[0].src + q * kept[1].src;
-            args.dst = first.dst + p * kept[0].dst + q * kept[1].dst;
-            kernel(args);
-        }
-}
-
 void pack_columns(const StageContext& c, const Pass& pass, const Source& source, const Field& to,
                   Range columns) {
     const PackKernel kernel =
@@ -78,23 +47,30 @@ void pack_columns(const StageContext& c, const Pass& pass, const Source& source,
     args.replace_nan = pass.replace_nan;
     args.nan_value = pass.nan_value;
     args.special = pass.special;
-    args.src = source.base + to.origin[kA] * source.stride[kA] +
-               to.origin[kB] * source.stride[kB] + columns.lo * source.stride[kW];
-    args.dst = line_at(to.values, to, 0, 0, 0, columns.lo - to.origin[kW]);
-    const Loop planes{to.planes, source.plane_stride, to.plane_stride};
-    const Loop a{to.extent[kA], source.stride[kA], to.stride[kA]};
-    const Loop b{to.extent[kB], source.stride[kB], to.stride[kB]};
-    const Loop w{columns.size(), source.stride[kW], to.stride[kW]};
-    if (to.inner == 1) {
-        args.n = w.n;
-        args.src_stride = w.src;
-        const Loop loops[4] = {{1, 0, 0}, planes, a, b};
-        return call_pack(kernel, args, loops, c.element());
-    }
-    args.n = to.inner;
-    args.src_stride = source.inner_stride;
-    const Loop loops[4] = {planes, a, b, w};
-    call_pack(kernel, args, loops, c.element());
+    const std::byte* const src = source.base + to.origin[kA] * source.stride[kA] +
+                                 to.origin[kB] * source.stride[kB] +
+                                 columns.lo * source.stride[kW];
+    std::byte* const dst = line_at(to.values, to, 0, 0, 0, columns.lo - to.origin[kW]);
+    const bool pixels = to.inner > 1;
+    const std::int64_t n = pixels ? to.inner : columns.size();
+    args.src_stride = pixels ? source.inner_stride : source.stride[kW];
+    LoopNest nest(n, args.src_stride, c.element());
+    if (pixels) nest.add({columns.size(), source.stride[kW], to.stride[kW]});
+    nest.add({to.extent[kB], source.stride[kB], to.stride[kB]});
+    nest.add({to.extent[kA], source.stride[kA], to.stride[kA]});
+    nest.add({to.planes, source.plane_stride, to.plane_stride});
+    args.n = nest.run();
+    args.n0 = nest.loop(1).n;
+    args.n1 = nest.loop(0).n;
+    args.src_stride0 = nest.loop(1).from;
+    args.src_stride1 = nest.loop(0).from;
+    args.dst_stride0 = nest.loop(1).to;
+    args.dst_stride1 = nest.loop(0).to;
+    nest.outer([&](std::int64_t from, std::int64_t at) {
+        args.src = src + from;
+        args.dst = dst + at;
+        kernel(args);
+    });
 }
 
 }  // namespace

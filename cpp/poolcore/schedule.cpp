@@ -37,12 +37,6 @@ Work indexed_work(DType t, bool large_plane) {
     return t == DType::kUInt32 ? Work::kU32 : Work::kI32;
 }
 
-std::int64_t window_taps(const PoolPlan& plan) {
-    std::int64_t taps = 1;
-    for (int i = 0; i < plan.spec.n_axes; ++i) taps = times(taps, plan.geometry[i].kernel);
-    return taps;
-}
-
 // Float sums of up to so many taps are added in float32, in a tree of that many leaves.
 constexpr std::int64_t kFloat32Taps = 4096;
 

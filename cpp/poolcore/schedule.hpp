@@ -103,6 +103,18 @@ inline std::int64_t times(std::int64_t a, std::int64_t b) {
     return __builtin_mul_overflow(a, b, &r) || r > kMany ? kMany : r;
 }
 
+// `all` in as few parts as hold at most so many each, the parts as equal as can be.
+inline std::int64_t even_share(std::int64_t all, std::int64_t at_most) {
+    const std::int64_t parts = (all + at_most - 1) / at_most;
+    return (all + parts - 1) / parts;
+}
+
+inline std::int64_t window_taps(const PoolPlan& plan) {
+    std::int64_t taps = 1;
+    for (int i = 0; i < plan.spec.n_axes; ++i) taps = times(taps, plan.geometry[i].kernel);
+    return taps;
+}
+
 Schedule make_schedule(const PoolPlan& plan, const StridedView& in, const MutableView& out,
                        const MutableView* indices, int threads);
 

@@ -66,8 +66,8 @@ class Spreader {
             std::int64_t n = task.hi[x] - task.lo[x];
             if (x == 2 && !one_by_one()) n = std::min(n, job.cover[2].phases());
             const std::int64_t bytes = n * static_cast<std::int64_t>(sizeof(Covering));
-            own_[x] = reinterpret_cast<Covering*>(scratch.take(bytes));
-            for (std::int64_t i = 0; i < n; ++i) own_[x][i] = job.cover[x].at(task.lo[x] + i);
+            coverings_[x] = reinterpret_cast<Covering*>(scratch.take(bytes));
+            for (std::int64_t i = 0; i < n; ++i) coverings_[x][i] = job.cover[x].at(task.lo[x] + i);
         }
     }
 
@@ -104,7 +104,7 @@ class Spreader {
         return row_bytes_ > 0 && b > task_.lo[1] && covering(1, b) == covering(1, b - 1);
     }
 
-    const Covering& covering(int x, std::int64_t p) const { return own_[x][p - task_.lo[x]]; }
+    const Covering& covering(int x, std::int64_t p) const { return coverings_[x][p - task_.lo[x]]; }
 
     // Bytes of a row of results in one piece, otherwise 0.
     std::size_t solid_row() const {
@@ -332,7 +332,8 @@ class Spreader {
     std::int64_t row_, strip_, pitch_;  // bytes of a row of U; windows; bytes of a row of G
     std::byte *g_, *sums_, *raw_, *wide_, *u_, *results_;
     double* divisors_;
-    Covering* own_[kSpreadAxes];  // of elements; along the last axis of a period, if that will do
+    // Of the elements of each axis; of the last one's first period where all periods are alike.
+    Covering* coverings_[kSpreadAxes];
     std::size_t row_bytes_ = 0;
 };
 

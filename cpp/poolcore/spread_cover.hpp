@@ -72,7 +72,7 @@ class Cover {
     Covering at(std::int64_t p) const {
         if (adaptive()) return {turned_.start(p), turned_.length(p), 0, turned_.length(p)};
         const std::int64_t q = p + g_.pad_lo;
-        std::int64_t tap = q % g_.stride;
+        std::int64_t tap = q % g_.stride;  // without dilation, which spares the wide division
         if (g_.dilation != 1) {
             if (q % common_ != 0) return {};
             const auto wide = static_cast<__int128>(q / common_ % period_) * inverse_;

@@ -148,11 +148,6 @@ BoxShape box_of_width(const Schedule& s, std::int64_t width, std::int64_t inner,
     return box;
 }
 
-std::int64_t even_share(std::int64_t all, std::int64_t at_most) {
-    const std::int64_t parts = (all + at_most - 1) / at_most;
-    return (all + parts - 1) / parts;
-}
-
 std::int64_t parts(std::int64_t all, std::int64_t share) { return (all + share - 1) / share; }
 
 // Enough work to be worth a task, whether it lies in the outputs or in what they are made from.

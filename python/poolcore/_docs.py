@@ -118,21 +118,20 @@ rounding : "half_even", "half_up", "floor" or "trunc"
     How the exact median is rounded when `dtype` is an integer type; it then saturates at the
     limits of that type. "floor" takes the lower one of two neighbouring middle values.""",
     },
-}
-
-_OWN_PARAMETERS["fractional"] = {
-    "output_size": """
+    "fractional": {
+        "output_size": """
 output_size : int or {n} ints, optional
     Windows along {axes}. With `kernel_size` k and n elements at most ``n - k + 1``.""",
-    "output_ratio": """
+        "output_ratio": """
 output_ratio : float or {n} floats, optional
     Instead of `output_size`: ``int(n * ratio)`` windows, the ratio between 0 and 1.""",
-    "random_samples": """
+        "random_samples": """
 random_samples : array_like of floats, shape (N, C, {n}), optional
     Where the steps of each plane begin, each in [0, 1), instead of `rng`. {order}""",
-    "rng": """
+        "rng": """
 rng : numpy.random.Generator or int, optional
     Draws the samples; a number is a seed. By default a new generator, different every time.""",
+    },
 }
 
 _DTYPES = {
@@ -290,8 +289,8 @@ def complete(function: _Function, op: str, n: int) -> _Function:
         return function
     words = words_of(op, n)
     names = inspect.signature(function).parameters
-    notes = _ADAPTIVE_NOTES if "output_size" in names else _NOTES
-    notes = _FRACTIONAL_NOTES if op == "fractional" else notes
+    usual = _ADAPTIVE_NOTES if "output_size" in names else _NOTES
+    notes = {"fractional": _FRACTIONAL_NOTES}.get(op, usual)
     _assemble(function, words, {**PARAMETERS, **_OWN_PARAMETERS.get(op, {})}, notes)
     return function
 

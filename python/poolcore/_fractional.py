@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, SupportsIndex, cast
 
@@ -199,23 +198,23 @@ def _output(
                 label = _label("output_size", output_size, i)
                 raise ValueError(f"{name}: {label}={o} must not be negative")
         return output
-    wrong = (str, bytes, bool, np.bool_, complex)
-    try:
-        if isinstance(output_ratio, wrong):
-            raise TypeError
-        ratios = np.broadcast_to(np.asarray(output_ratio), (nd,))
-        if ratios.dtype.kind not in "iuf":
-            raise TypeError
-    except TypeError:
-        raise TypeError(f"{name}: output_ratio must be a number or {nd} of them") from None
-    except ValueError:
-        raise ValueError(f"{name}: output_ratio must be a number or {nd} of them") from None
-    ratios = ratios.astype(np.float64)
-    for i, ratio in enumerate(ratios.tolist()):
+    ratios = _ratios(output_ratio, nd, name)
+    return tuple(int(n * ratio) for n, ratio in zip(sizes, ratios, strict=True))
+
+
+def _ratios(output_ratio: Any, nd: int, name: str) -> list[float]:
+    wanted = f"{name}: output_ratio must be a number or {nd} of them, got {output_ratio!r:.60}"
+    given = as_array(output_ratio, None, name, "output_ratio")
+    if given.dtype.kind not in "iuf":
+        raise TypeError(wanted)
+    if given.shape not in ((), (nd,)):
+        raise ValueError(wanted)
+    ratios: list[float] = np.broadcast_to(given, (nd,)).astype(np.float64).tolist()
+    for i, ratio in enumerate(ratios):
         if not 0 < ratio < 1:
             label = _label("output_ratio", output_ratio, i)
             raise ValueError(f"{name}: {label}={ratio} must lie between 0 and 1")
-    return tuple(int(n * ratio) for n, ratio in zip(sizes, ratios.tolist(), strict=True))
+    return ratios
 
 
 def _samples(given: Any, rng: Any, lead: tuple[int, ...], nd: int, name: str) -> Array:
@@ -243,6 +242,8 @@ def generator(rng: Any, name: str) -> np.random.Generator:
     seed = None if rng is None else whole(rng, name, "rng")
     if seed is not None and seed < 0:
         raise ValueError(f"{name}: rng={seed} must not be negative")
-    if seed is not None and math.log2(seed + 1) > 4096:
-        raise ValueError(f"{name}: rng must be a seed of at most 4096 bits")
+    if seed is not None and seed.bit_length() > 4096:
+        raise ValueError(
+            f"{name}: rng must be a seed of at most 4096 bits, got one of {seed.bit_length()}"
+        )
     return np.random.default_rng(seed)
