@@ -111,9 +111,18 @@ def bad_padding(nd: int) -> list[Bad]:
     return rows
 
 
-def inverse_rows(name: str, nd: int) -> list[Bad]:
+def grad_shape(function: str) -> tuple[int, ...]:
+    """Of the legal call of a function that undoes a pooling."""
+    if function.startswith("spatial_"):
+        return (2, 63)
+    return (2, 3) + (1 if function.startswith(WHOLE) else 4,) * dims(function)
+
+
+def inverse_rows(name: str, function: str) -> list[Bad]:
+    nd = dims(function)
     shape = (2, 3) + (4,) * nd
     if name == "indices":
+        shape = grad_shape(function)
         wrong: list[Any] = [None, "abc", 1j, object(), np.zeros(shape), np.zeros(shape, bool)]
         swapped = np.zeros(shape, np.dtype(np.int64).newbyteorder())
         return [
@@ -160,7 +169,7 @@ def rows(name: str, function: str) -> list[Bad]:
     if name in ("kernel_size", "pool_size", "stride", "dilation"):
         return bad_sizes(name, nd, takes_1_to_3=(function, name) == ("pool", "kernel_size"))
     if function in INVERSES and name in ("indices", "input_shape", "output_size"):
-        return inverse_rows(name, nd)
+        return inverse_rows(name, function)
     if name in ("output_size", "levels"):
         return bad_counts(name, nd)
     if name in ("output_ratio", "random_samples", "rng"):

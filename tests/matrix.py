@@ -60,6 +60,10 @@ def pooled(nd: int) -> np.ndarray:
     return np.ones((2, 3) + (2,) * nd, np.float32)
 
 
+def of_planes(nd: int) -> np.ndarray:
+    return pooled(nd)[(..., *(slice(1),) * nd)]
+
+
 def fixed(value: Any, lowest: int | None = None, *, per_axis: bool = False) -> Parameter:
     return Parameter(lambda _: value, lowest, per_axis)
 
@@ -114,8 +118,15 @@ PARAMETERS = {
 TOGETHER: dict[str, Callable[[int], dict[str, Any]]] = {}
 for _nd in (1, 2, 3):
     TOGETHER[f"max_unpool{_nd}d"] = lambda nd: {"x": pooled(nd)}
-    for _name in ("global_lp_pool_backward", "gem_pool_backward"):
-        TOGETHER[_name] = lambda nd: {"grad": pooled(nd)[(..., *(slice(1),) * nd)]}
+    for _op in ("lp", "avg", "sum"):
+        TOGETHER[f"global_{_op}_pool_backward"] = lambda nd: {"grad": of_planes(nd)}
+    TOGETHER["gem_pool_backward"] = lambda nd: {"grad": of_planes(nd)}
+    TOGETHER["global_max_pool_backward"] = lambda nd: {
+        "grad": of_planes(nd), "indices": np.zeros(of_planes(nd).shape, int)
+    }  # fmt: skip
+    TOGETHER["spatial_pyramid_pool_backward"] = lambda _: {
+        "grad": np.ones((2, 63)), "indices": np.zeros((2, 63), int), "input_shape": (2, 3, 4, 4)
+    }  # fmt: skip
     TOGETHER[f"mode_pool{_nd}d"] = lambda nd: {"x": image(nd).astype(np.uint8)}
     for _prefix in ("fractional_max_pool", "nn.FractionalMaxPool"):
         TOGETHER[f"{_prefix}{_nd}d"] = lambda _: {"output_size": 2}

@@ -45,6 +45,16 @@ def object_folders(pattern: str) -> list[Path]:
     return [found for root in roots for found in root.glob(f"CMakeFiles/{pattern}.dir")]
 
 
+def made_of(path: Path, folder: Path) -> list[Path]:
+    """The sources of an object: one, or those that a unity build's file includes."""
+    source = ROOT / path.relative_to(folder).with_suffix("")
+    unity = path.with_suffix("")
+    if unity.exists():
+        included = re.findall(r'#include "(.+)"', unity.read_text())
+        return [found for name in included if (found := Path(name)).exists()]
+    return [source] if source.exists() else []
+
+
 def objects(pattern: str) -> list[Path]:
     """Object files of a CMake target that are newer than what they are made of."""
     tool("nm")
@@ -52,8 +62,8 @@ def objects(pattern: str) -> list[Path]:
     found = []
     for folder in object_folders(pattern):
         for path in sorted(folder.rglob("*.o")):
-            source = ROOT / path.relative_to(folder).with_suffix("")
-            if source.exists() and path.stat().st_mtime >= max(headers, source.stat().st_mtime):
+            times = [source.stat().st_mtime for source in made_of(path, folder)]
+            if times and path.stat().st_mtime >= max(headers, *times):
                 found.append(path)
     if not found:
         missing(f"no fresh objects of {pattern} below build/: run pip install . first")

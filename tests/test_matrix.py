@@ -100,6 +100,8 @@ def test_axes_of_length_0(function: matrix.Function) -> None:
         for name, value in legal.items():
             if isinstance(value, np.ndarray) and value.ndim == 2 + function.nd:
                 shrunk[name] = value[(slice(None),) * at + (slice(0),)]
+            elif isinstance(value, np.ndarray) and "spatial_pyramid" in function.name and at < 2:
+                shrunk[name] = value[(slice(None),) * at + (slice(0),)]  # vectors of all channels
             if name == "input_shape":
                 shrunk[name] = (*value[:at], 0, *value[at + 1 :])
         arguments = {**legal, **shrunk}

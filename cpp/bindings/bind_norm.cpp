@@ -16,22 +16,6 @@ namespace {
 
 enum NormArg { kNormGrad = kNumArgs, kNormKeepDims, kNumNormArgs };
 
-void check_grad(const PoolPlan& plan, const StridedView& grad, bool keepdims) {
-    const ArgName name{plan.spec.function, "grad"};
-    if (grad.dtype == DType::kBool)
-        fail_type(name, "has dtype bool, which cannot be added up; convert it");
-    std::int64_t shape[kMaxRank];
-    int rank = 0;
-    for (int i = 0; i < plan.rank; ++i) {
-        const int* const end = plan.spec.axes + plan.spec.n_axes;
-        if (keepdims || std::find(plan.spec.axes, end, i) == end)
-            shape[rank++] = plan.out_shape[i];
-    }
-    if (grad.rank != rank || !std::equal(shape, shape + rank, grad.shape))
-        fail_value(name, "must have shape " + shape_text(shape, rank) +
-                             ", that of the results, got " + shape_text(grad.shape, grad.rank));
-}
-
 // The caller's array, checked, or a new one; of the shape of x and the type of floats in grad.
 py::object gradient_array(const PoolPlan& plan, const Request& r, const py::object& grad,
                           DType dtype) {
@@ -62,7 +46,9 @@ PyObject* norm_windows(PyObject* const* args) {
     const Request r = read_request(args);
     const PoolPlan plan = make_plan(r.spec, r.view);
     const StridedView view = view_input(grad.ptr(), {f, "grad"});
-    check_grad(plan, view, keepdims);
+    PlaneAxes axes{plan.spec.n_axes};
+    std::copy_n(plan.spec.axes, axes.n, axes.axes);
+    check_grad(f, view, plan.out_shape, plan.rank, axes, keepdims);
     const py::object out = gradient_array(plan, r, grad, view.dtype);
     const py::object windows = own(PyTuple_New(plan.spec.n_axes));
     for (int i = 0; i < plan.spec.n_axes; ++i) {

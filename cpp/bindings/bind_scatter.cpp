@@ -22,7 +22,8 @@ struct Scatter {
     py::object values, indices, out;
     StridedView view;
     StridedView index_view;
-    PlaneAxes axes{0, 0};
+    PlaneAxes axes;
+    bool squeezed = false;
     int threads = 0;
     std::int64_t shape[kMaxRank];
 };
@@ -31,13 +32,6 @@ struct Scatter {
 void read_arrays(PyObject* values, PyObject* indices, Scatter& s) {
     s.values = as_array(values, {s.function->name, s.values_name});
     s.indices = as_array(indices, {s.function->name, "indices"});
-}
-
-void view_arrays(bool channels_last, Scatter& s) {
-    const char* f = s.function->name;
-    s.view = view_input(s.values.ptr(), {f, s.values_name});
-    s.axes = plane_axes(*s.function, channels_last, s.view.rank, s.values_name);
-    s.index_view = view_indices(s.indices.ptr(), s.view, {f, "indices"}, s.values_name);
 }
 
 // Makes or checks the result and fills it.
@@ -54,7 +48,13 @@ PyObject* run_scatter(Scatter& s, PyObject* given) {
         check_apart(s.out.ptr(), s.indices.ptr(), "indices", {f, "out"});
     }
     const MutableView out = view_output(s.out.ptr(), s.view.dtype);
-    const ScatterSpec spec{f, s.axes.first, s.axes.n, s.add, fresh};
+    ScatterSpec spec;
+    spec.function = f;
+    spec.n_axes = s.axes.n;
+    std::copy_n(s.axes.axes, s.axes.n, spec.axes);
+    spec.squeezed = s.squeezed;
+    spec.add = s.add;
+    spec.fresh = fresh;
     double work = static_cast<double>(result.elements);
     double read = 4;
     for (int i = 0; i < s.view.rank; ++i) read *= static_cast<double>(s.view.shape[i]);
@@ -157,7 +157,7 @@ const std::int64_t* wanted_lengths(const SizeRequest& size, const Scatter& s) {
         fail_value(name, "must have " + std::to_string(s.axes.n) + " or " +
                              std::to_string(s.view.rank) + " ints, got " + std::to_string(size.n));
     check_same_outside(size.lengths, s.view, s.axes, name, "x");
-    return size.lengths + s.axes.first;
+    return size.lengths + s.axes.axes[0];
 }
 
 void set_unpooled_shape(const Windows& w, const std::int64_t* size, Scatter& s) {
@@ -165,7 +165,7 @@ void set_unpooled_shape(const Windows& w, const std::int64_t* size, Scatter& s) 
     const bool given = size != nullptr;
     std::copy_n(s.view.shape, s.view.rank, s.shape);
     for (int i = 0; i < s.axes.n; ++i) {
-        const int axis = s.axes.first + i;
+        const int axis = s.axes.axes[i];
         const std::int64_t n = s.view.shape[axis];
         if (n < 1)
             throw PoolError(ErrorKind::kValue, std::string(f) + ": x has length 0 along axis " +
@@ -200,7 +200,9 @@ PyObject* max_unpool(PyObject* const* args) {
     const Windows windows = read_windows(args, *s.function);
     if (args[kUnpoolOut] != Py_None) s.out = as_output(args[kUnpoolOut], {f, "out"});
     const SizeRequest size = read_size(args[kUnpoolSize], *s.function);
-    view_arrays(channels_last, s);
+    s.view = view_input(s.values.ptr(), {f, "x"});
+    s.axes = plane_axes(*s.function, channels_last, s.view.rank, "x");
+    s.index_view = view_indices(s.indices.ptr(), s.view, {f, "indices"}, "x");
     set_unpooled_shape(windows, wanted_lengths(size, s), s);
     return run_scatter(s, args[kUnpoolOut]);
 }
@@ -213,6 +215,8 @@ enum BackwardArg {
     kBackIndices,
     kBackShape,
     kBackLayout,
+    kBackAxes,
+    kBackKeepDims,
     kBackOut,
     kBackThreads,
     kNumBackwardArgs,
@@ -223,27 +227,27 @@ PyObject* max_backward(PyObject* const* args) {
         {"max_pool1d_backward", 1}, {"max_pool2d_backward", 2}, {"max_pool3d_backward", 3},
         {"adaptive_max_pool1d_backward", 1}, {"adaptive_max_pool2d_backward", 2},
         {"adaptive_max_pool3d_backward", 3}, {"fractional_max_pool2d_backward", 2},
-        {"fractional_max_pool3d_backward", 3}};
+        {"fractional_max_pool3d_backward", 3}, {"global_max_pool_backward", 0},
+        {"spatial_pyramid_pool_backward", 2}};
     Scatter s;
     s.function = &find_function(args[kBackFunction], kFunctions);
     s.values_name = "grad";
     s.add = true;
     const char* f = s.function->name;
     read_arrays(args[kBackGrad], args[kBackIndices], s);
-    const bool channels_last =
-        parse_layout(args[kBackLayout], {f, "layout"}, s.function->n_axes) == 1;
     s.threads = parse_threads(args[kBackThreads], {f, "threads"});
     if (args[kBackOut] != Py_None) s.out = as_output(args[kBackOut], {f, "out"});
-    const int rank = view_input(s.values.ptr(), {f, "grad"}).rank;
-    plane_axes(*s.function, channels_last, rank, "grad");
-    parse_shape(args[kBackShape], {f, "input_shape"}, rank, s.shape);
-    view_arrays(channels_last, s);  // after the last Python code that may run
-    if (s.view.dtype == DType::kBool)
-        fail_type({f, "grad"}, "has dtype bool, which cannot be added up; convert it");
-    if (s.view.rank != rank) fail_value({f, "grad"}, "changed while it was read");
-    check_same_outside(s.shape, s.view, s.axes, {f, "input_shape"}, "grad");
-    for (int i = s.axes.first; i < s.axes.first + s.axes.n; ++i)
-        if (s.shape[i] < 1) fail_number({f, "input_shape", i}, s.shape[i], "must be at least 1");
+    const PooledInput input = read_pooled_input(
+        *s.function,
+        {args[kBackShape], args[kBackLayout], args[kBackAxes], args[kBackKeepDims]},
+        s.values.ptr());
+    std::copy_n(input.shape, input.rank, s.shape);
+    s.axes = input.axes;
+    s.squeezed = !input.keepdims;
+    s.view = view_grad(*s.function, input, s.values.ptr());  // after the last Python code
+    s.index_view = view_indices(s.indices.ptr(), view_input(s.values.ptr(), {f, "grad"}),
+                                {f, "indices"}, "grad");
+    if (s.squeezed) s.index_view = with_axes(s.index_view, s.axes);
     return run_scatter(s, args[kBackOut]);
 }
 
@@ -253,7 +257,8 @@ PyMethodDef* scatter_methods() {
          "max_unpool(function, x, indices, kernel_size, stride, padding, output_size, layout, "
          "out, threads, /)\n--\n\nUnpool x as the public function of that name says."},
         {"max_backward", fast_function_of<kNumBackwardArgs, max_backward>(), METH_FASTCALL,
-         "max_backward(function, grad, indices, input_shape, layout, out, threads, /)\n--\n\n"
+         "max_backward(function, grad, indices, input_shape, layout, axes, "
+         "keepdims, out, threads, /)\n--\n\n"
          "Add up gradients as the public function of that name says."},
         {nullptr, nullptr, 0, nullptr}};
     return table;

@@ -27,6 +27,8 @@ enum SpreadArg {
     kSpreadCountIncludePad,
     kSpreadDivisor,
     kSpreadLayout,
+    kSpreadAxes,
+    kSpreadKeepDims,
     kSpreadOut,
     kSpreadThreads,
     kNumSpreadArgs,
@@ -36,7 +38,8 @@ enum SpreadArg {
 // shape of the gradient to say.
 void read_windows(PyObject* const* args, const PlaneFunction& f, PoolSpec& spec) {
     const int n = f.n_axes;
-    if (std::string_view(f.name).starts_with("adaptive")) {
+    const std::string_view name(f.name);
+    if (n == 0 || name.starts_with("adaptive") || name.starts_with("spatial")) {
         spec.windows = WindowKind::kAdaptive;
         return;
     }
@@ -59,8 +62,7 @@ void read_windows(PyObject* const* args, const PlaneFunction& f, PoolSpec& spec)
 PoolSpec read_spec(PyObject* const* args, const PlaneFunction& f) {
     PoolSpec spec;
     spec.function = f.name;
-    spec.op = f.name[0] == 's' ? Op::kSum : Op::kAvg;
-    spec.n_axes = f.n_axes;
+    spec.op = std::string_view(f.name).find("sum") == std::string_view::npos ? Op::kAvg : Op::kSum;
     spec.ceil_mode = parse_bool(args[kSpreadCeilMode], {f.name, "ceil_mode"});
     spec.count_include_pad =
         parse_bool(args[kSpreadCountIncludePad], {f.name, "count_include_pad"});
@@ -78,19 +80,8 @@ PoolPlan plan_forward(const PoolSpec& spec, const std::int64_t* shape, const Str
     StridedView input = grad;
     std::copy_n(shape, grad.rank, input.shape);
     const PoolPlan plan = make_plan(spec, input);
-    if (!std::equal(grad.shape, grad.shape + grad.rank, plan.out_shape))
-        fail_value({spec.function, "grad"},
-                   "must have shape " + shape_text(plan.out_shape, plan.rank) +
-                       ", that of the results, got " + shape_text(grad.shape, grad.rank));
+    check_grad(spec.function, grad, plan.out_shape, plan.rank, {}, true);
     return plan;
-}
-
-void check_input_shape(const PlaneFunction& f, const std::int64_t* shape, const PlaneAxes& axes) {
-    for (int i = axes.first; i < axes.first + axes.n; ++i)
-        if (shape[i] < 1)
-            throw PoolError(ErrorKind::kValue, text({f.name, "input_shape", i}) + "=" +
-                                                   std::to_string(shape[i]) +
-                                                   " must be at least 1");
 }
 
 double estimate_work(const PoolPlan& plan, std::int64_t elements) {
@@ -109,32 +100,30 @@ PyObject* window_backward(PyObject* const* args) {
         {"avg_pool1d_backward", 1}, {"avg_pool2d_backward", 2}, {"avg_pool3d_backward", 3},
         {"sum_pool1d_backward", 1}, {"sum_pool2d_backward", 2}, {"sum_pool3d_backward", 3},
         {"adaptive_avg_pool1d_backward", 1}, {"adaptive_avg_pool2d_backward", 2},
-        {"adaptive_avg_pool3d_backward", 3}};
+        {"adaptive_avg_pool3d_backward", 3}, {"global_avg_pool_backward", 0},
+        {"global_sum_pool_backward", 0}, {"spatial_pyramid_pool_backward", 2},
+        {"spatial_pyramid_pool_backward of sums", 2}};
     const PlaneFunction& f = find_function(args[kSpreadFunction], kFunctions);
     const ArgName grad_name{f.name, "grad"}, out_name{f.name, "out"};
     const py::object grad = as_array(args[kSpreadGrad], grad_name);
-    const bool channels_last = parse_layout(args[kSpreadLayout], {f.name, "layout"}, f.n_axes) == 1;
     const int threads = parse_threads(args[kSpreadThreads], {f.name, "threads"});
     PoolSpec spec = read_spec(args, f);
     py::object out;
     if (args[kSpreadOut] != Py_None) out = as_output(args[kSpreadOut], out_name);
-    const int rank = view_input(grad.ptr(), grad_name).rank;
-    const PlaneAxes axes = plane_axes(f, channels_last, rank, "grad");
-    std::int64_t shape[kMaxRank];
-    parse_shape(args[kSpreadShape], {f.name, "input_shape"}, rank, shape);
-    const StridedView view = view_input(grad.ptr(), grad_name);  // after the last Python code
-    if (view.dtype == DType::kBool)
-        fail_type(grad_name, "has dtype bool, which cannot be added up; convert it");
-    if (view.rank != rank) fail_value(grad_name, "changed while it was read");
-    check_same_outside(shape, view, axes, {f.name, "input_shape"}, "grad");
-    check_input_shape(f, shape, axes);
-    for (int i = 0; i < axes.n; ++i) {
-        spec.axes[i] = axes.first + i;
+    const PooledInput input = read_pooled_input(
+        f, {args[kSpreadShape], args[kSpreadLayout], args[kSpreadAxes], args[kSpreadKeepDims]},
+        grad.ptr());
+    const StridedView view = view_grad(f, input, grad.ptr());  // after the last Python code
+    spec.n_axes = input.axes.n;
+    for (int i = 0; i < spec.n_axes; ++i) {
+        spec.axes[i] = input.axes.axes[i];
         if (spec.windows == WindowKind::kAdaptive)
-            spec.params[i].kernel = view.shape[axes.first + i];
+            spec.params[i].kernel = view.shape[spec.axes[i]];
     }
-    const PoolPlan plan = plan_forward(spec, shape, view);
-    const ResultShape result(rank, shape, checked_elements(f.name, shape, rank, plan.out_dtype));
+    const PoolPlan plan = plan_forward(spec, input.shape, view);
+    const ResultShape result(
+        input.rank, input.shape,
+        checked_elements(f.name, input.shape, input.rank, plan.out_dtype));
     if (out) {
         check_output(out.ptr(), plan.out_dtype, result, out_name);
         check_apart(out.ptr(), grad.ptr(), "grad", out_name);
@@ -152,7 +141,8 @@ PyMethodDef* spread_methods() {
     static PyMethodDef table[] = {
         {"window_backward", fast_function_of<kNumSpreadArgs, window_backward>(), METH_FASTCALL,
          "window_backward(function, grad, input_shape, kernel_size, stride, padding, dilation, "
-         "ceil_mode, count_include_pad, divisor_override, layout, out, threads, /)\n--\n\n"
+         "ceil_mode, count_include_pad, divisor_override, layout, axes, keepdims, out, threads, "
+         "/)\n--\n\n"
          "Spread gradients as the public function of that name says."},
         {nullptr, nullptr, 0, nullptr}};
     return table;

@@ -5,6 +5,7 @@
 
 #include "bindings/arguments.hpp"
 #include "bindings/outputs.hpp"
+#include "bindings/request.hpp"
 
 namespace poolcore::bindings {
 
@@ -24,7 +25,9 @@ PlaneAxes plane_axes(const PlaneFunction& f, bool channels_last, int rank,
         fail_value({f.name, array_name},
                    "must have " + std::to_string(f.n_axes + 1) + " or " +
                        std::to_string(f.n_axes + 2) + " dimensions, got " + std::to_string(rank));
-    return {rank - f.n_axes - (channels_last ? 1 : 0), f.n_axes};
+    PlaneAxes axes{f.n_axes};
+    for (int i = 0; i < axes.n; ++i) axes.axes[i] = rank - axes.n - (channels_last ? 1 : 0) + i;
+    return axes;
 }
 
 void parse_shape(PyObject* object, const ArgName& name, int n, std::int64_t* shape) {
@@ -38,6 +41,79 @@ void parse_shape(PyObject* object, const ArgName& name, int n, std::int64_t* sha
             throw PoolError(ErrorKind::kValue,
                             text({name.function, name.argument, i}) + "=" +
                                 std::to_string(shape[i]) + " must not be negative");
+}
+
+PooledInput read_pooled_input(const PlaneFunction& f, const PooledInputArgs& args,
+                              PyObject* grad) {
+    PooledInput input;
+    const ArgName name{f.name, "input_shape"};
+    input.rank = view_input(grad, {f.name, "grad"}).rank;
+    if (f.n_axes > 0) {
+        const bool last = parse_layout(args.layout, {f.name, "layout"}, f.n_axes) == 1;
+        input.axes = plane_axes(f, last, input.rank, "grad");
+    } else {
+        input.keepdims = parse_bool(args.keepdims, {f.name, "keepdims"});
+        const Py_ssize_t length = sequence_length(args.shape);
+        if (length < 0) fail_type(name, "must be a sequence of ints, got " + type_name(args.shape));
+        if (length > kMaxRank)
+            fail_value(name, "must have at most " + std::to_string(kMaxRank) + " ints, got " +
+                                 std::to_string(length));
+        input.rank = static_cast<int>(length);
+        input.axes = whole_axes(name, args.layout, args.axes, input.rank);
+    }
+    parse_shape(args.shape, name, input.rank, input.shape);
+    for (int i = 0; i < input.axes.n; ++i) {
+        const int axis = input.axes.axes[i];
+        if (input.shape[axis] < 1)
+            throw PoolError(ErrorKind::kValue, text({f.name, "input_shape", axis}) + "=" +
+                                                   std::to_string(input.shape[axis]) +
+                                                   " must be at least 1");
+    }
+    return input;
+}
+
+StridedView with_axes(const StridedView& view, const PlaneAxes& axes) {
+    StridedView wide = view;
+    wide.rank = view.rank + axes.n;
+    for (int i = 0, from = 0; i < wide.rank; ++i) {
+        const bool put_in = axes.holds(i);
+        wide.shape[i] = put_in ? 1 : view.shape[from];
+        wide.strides[i] = put_in ? 0 : view.strides[from];
+        from += put_in ? 0 : 1;
+    }
+    return wide;
+}
+
+void check_grad(const char* function, const StridedView& grad, const std::int64_t* results,
+                int rank, const PlaneAxes& axes, bool keepdims, const char* of) {
+    const ArgName name{function, "grad"};
+    if (grad.dtype == DType::kBool)
+        fail_type(name, "has dtype bool, which cannot be added up; convert it");
+    std::int64_t shape[kMaxRank];
+    int n = 0;
+    for (int i = 0; i < rank; ++i)
+        if (keepdims || !axes.holds(i)) shape[n++] = results[i];
+    if (grad.rank != n || !std::equal(shape, shape + n, grad.shape))
+        fail_value(name, "must have shape " + shape_text(shape, n) +
+                             ", that of the results" + of + ", got " + shape_text(grad.shape, grad.rank));
+}
+
+StridedView view_grad(const PlaneFunction& f, const PooledInput& input, PyObject* grad) {
+    const ArgName name{f.name, "grad"};
+    const StridedView view = view_input(grad, name);
+    if (f.n_axes == 0) {
+        std::int64_t results[kMaxRank];
+        for (int i = 0; i < input.rank; ++i)
+            results[i] = input.axes.holds(i) ? 1 : input.shape[i];
+        check_grad(f.name, view, results, input.rank, input.axes, input.keepdims,
+                   " for this input_shape");
+        return input.keepdims ? view : with_axes(view, input.axes);
+    }
+    if (view.dtype == DType::kBool)
+        fail_type(name, "has dtype bool, which cannot be added up; convert it");
+    if (view.rank != input.rank) fail_value(name, "changed while it was read");
+    check_same_outside(input.shape, view, input.axes, {f.name, "input_shape"}, "grad");
+    return view;
 }
 
 std::int64_t checked_elements(const char* function, const std::int64_t* shape, int rank,

@@ -195,8 +195,9 @@ void place_explicit_axes(const FunctionInfo& info, const AxisRequest& request, i
             throw PoolError(ErrorKind::kValue, std::string(info.name) + ": axes[" +
                                                    std::to_string(i) +
                                                    "]=" + std::to_string(given) +
-                                                   " is out of range for x with " +
-                                                   std::to_string(rank) + " dimensions");
+                                                   " is out of range for " + info.x_name +
+                                                   " with " + std::to_string(rank) +
+                                                   " dimensions");
         spec.axes[i] = static_cast<int>(given < 0 ? given + rank : given);
         for (int j = 0; j < i; ++j)
             if (spec.axes[j] == spec.axes[i])
@@ -331,6 +332,20 @@ int parse_layout(PyObject* object, const ArgName& name, int n_axes) {
         default:
             return parse_choice(object, name, {"NCW", "NWC", "NCHW", "NHWC", "NCDHW", "NDHWC"});
     }
+}
+
+PlaneAxes whole_axes(const ArgName& shape, PyObject* layout, PyObject* axes, int rank) {
+    FunctionInfo info = whole(shape.function, Op::kMax);
+    info.x_name = shape.argument;
+    PyObject* args[kNumArgs] = {};
+    args[kArgLayout] = layout;
+    args[kArgAxes] = axes;
+    const AxisRequest request = parse_axis_request(args, info, rank);
+    PoolSpec spec;
+    place_axes(info, request, rank, layout != Py_None, spec);
+    PlaneAxes found{request.n};
+    std::copy_n(spec.axes, found.n, found.axes);
+    return found;
 }
 
 Request read_request(PyObject* const* args) {

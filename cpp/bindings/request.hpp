@@ -2,7 +2,7 @@
 // Included by the bindings only.
 #pragma once
 
-#include "bindings/arrays.hpp"
+#include "bindings/planes.hpp"
 #include "poolcore/plan.hpp"
 
 namespace poolcore::bindings {
@@ -44,6 +44,10 @@ struct Request {
 // Number of a layout among those of `n_axes` pooled axes, or among all six when it is 0: the odd
 // ones have the channels last.
 int parse_layout(PyObject* object, const ArgName& name, int n_axes);
+
+// The axes that a function on whole planes pools, as given or by its rank; `shape` is the argument
+// whose length `rank` is.
+PlaneAxes whole_axes(const ArgName& shape, PyObject* layout, PyObject* axes, int rank);
 
 // Reads `args[kNumArgs]`. Every conversion that may run Python code comes before the view of x.
 Request read_request(PyObject* const* args);

@@ -14,13 +14,15 @@ inline constexpr int kPlaneLanes = 8;
 template <class O>
 using PlaneVec = Vec<typename O::T, kPlaneLanes>;
 
+// Eight lanes may be wider than the target's vectors: functions that are not inlined pass them by
+// reference, since Clang 19 fails to return them.
+
 // The first n of eight elements; the others are the identity.
 template <class O>
-PlaneVec<O> load_some(const std::byte* p, std::int64_t n) {
+void load_some(const std::byte* p, std::int64_t n, PlaneVec<O>& v) {
     using T = typename O::T;
-    PlaneVec<O> v = splat<T, kPlaneLanes>(O::identity());
+    v = splat<T, kPlaneLanes>(O::identity());
     for (std::int64_t i = 0; i < n; ++i) v[i] = load<T>(p + i * std::int64_t(sizeof(T)));
-    return v;
 }
 
 // Neighbours of a, then of b, combined two by two. An empty pair at the end stays the identity.
@@ -43,7 +45,10 @@ template <class O>
 template <class O>
 [[gnu::always_inline]] inline PlaneVec<O> line_of(const std::byte* p, const PlanesArgs& a,
                                                   bool wide) {
-    return wide ? load<PlaneVec<O>>(p) : load_some<O>(p, a.n);
+    if (wide) return load<PlaneVec<O>>(p);
+    PlaneVec<O> v;
+    load_some<O>(p, a.n, v);
+    return v;
 }
 
 template <class O, int K>
@@ -60,22 +65,25 @@ template <class O, int K>
 
 // T over `count` lines from p on.
 template <class O>
-PlaneVec<O> lines_of(const std::byte* p, std::int64_t count, const PlanesArgs& a, bool wide) {
+void lines_of(const std::byte* p, std::int64_t count, const PlanesArgs& a, bool wide,
+              PlaneVec<O>& v) {
     switch (count) {
-        case 1: return few_lines<O, 1>(p, a, wide);
-        case 2: return few_lines<O, 2>(p, a, wide);
-        case 3: return few_lines<O, 3>(p, a, wide);
-        case 4: return few_lines<O, 4>(p, a, wide);
-        case 5: return few_lines<O, 5>(p, a, wide);
-        case 6: return few_lines<O, 6>(p, a, wide);
-        case 7: return few_lines<O, 7>(p, a, wide);
-        case 8: return few_lines<O, 8>(p, a, wide);
+        case 1: v = few_lines<O, 1>(p, a, wide); return;
+        case 2: v = few_lines<O, 2>(p, a, wide); return;
+        case 3: v = few_lines<O, 3>(p, a, wide); return;
+        case 4: v = few_lines<O, 4>(p, a, wide); return;
+        case 5: v = few_lines<O, 5>(p, a, wide); return;
+        case 6: v = few_lines<O, 6>(p, a, wide); return;
+        case 7: v = few_lines<O, 7>(p, a, wide); return;
+        case 8: v = few_lines<O, 8>(p, a, wide); return;
         default: break;
     }
     std::int64_t half = 8;
     while (half < count - half) half *= 2;
-    return O::combine(lines_of<O>(p, half, a, wide),
-                      lines_of<O>(p + half * a.row_stride, count - half, a, wide));
+    PlaneVec<O> rest;
+    lines_of<O>(p, half, a, wide, v);
+    lines_of<O>(p + half * a.row_stride, count - half, a, wide, rest);
+    v = O::combine(v, rest);
 }
 
 // One plane as eight lanes whose combination is the result: rows first, or, where that would
@@ -88,7 +96,9 @@ template <class O>
         return keep != T(0) ? v : splat<T, kPlaneLanes>(O::identity());
     };
     if constexpr (O::kRowsFirst || !kIsFloat<T>) {
-        return masked(lines_of<O>(p, a.rows, a, wide));
+        PlaneVec<O> lines;
+        lines_of<O>(p, a.rows, a, wide, lines);
+        return masked(lines);
     } else {
         PlaneVec<O> lines[kPlaneLanes];
         for (int r = 0; r < kPlaneLanes; ++r)

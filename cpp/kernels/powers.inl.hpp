@@ -106,7 +106,7 @@ template <int N>
     const Pair<V> y = exact_product(log.high, V{} + p.high);
     const V low = log.low * p.high + log.high * p.low;
     const V value = exp2_of<N>({y.high, y.low + low});
-    return (x > V{}) & (x < __builtin_inf()) ? value : x;  // 0, infinity and NaN stay
+    return ((x > V{}) & (x < __builtin_inf())) ? value : x;  // 0, infinity and NaN stay
 }
 
 template <int N>

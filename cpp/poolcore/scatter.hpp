@@ -10,10 +10,18 @@ namespace poolcore {
 
 struct ScatterSpec {
     const char* function = "max_unpool2d";
-    int first_axis = 0;  // the pooled axes are first_axis .. first_axis + n_axes - 1
+    int axes[kMaxPooledAxes] = {0, 0, 0};  // the pooled ones, ascending
     int n_axes = 0;
+    bool squeezed = false;  // the caller's inputs lack the pooled axes, of length 1
     bool add = false;    // add up; index -1, of signed types, adds nothing
     bool fresh = false;  // nobody will see `out` if an index is refused
+
+    // The place of an axis among the pooled ones, or -1.
+    int pooled(int axis) const {
+        for (int i = 0; i < n_axes; ++i)
+            if (axes[i] == axis) return i;
+        return -1;
+    }
 };
 
 // Fills `out` with zeros but for the values. Preconditions: `indices`, of integers, has the shape

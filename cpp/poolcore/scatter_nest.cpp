@@ -38,8 +38,8 @@ void merge_positions(ScatterNest& nest) {
 void set_plane(ScatterNest& nest, const ScatterSpec& spec, const MutableView& out) {
     for (int i = 0; i < spec.n_axes; ++i) {
         const int to = kMaxPooledAxes - spec.n_axes + i;
-        nest.out_n[to] = out.shape[spec.first_axis + i];
-        nest.out_stride[to] = out.strides[spec.first_axis + i];
+        nest.out_n[to] = out.shape[spec.axes[i]];
+        nest.out_stride[to] = out.strides[spec.axes[i]];
         nest.plane *= nest.out_n[to];
     }
     nest.linear = true;
@@ -72,15 +72,15 @@ ScatterNest make_scatter_nest(const ScatterSpec& spec, const StridedView& values
                               const StridedView& indices, const MutableView& out, int threads,
                               std::int64_t most_lanes) {
     ScatterNest nest;
-    const int end = spec.first_axis + spec.n_axes;
     for (int i = 0; i < values.rank; ++i) {
         ScatterAxis axis = axis_of(values, indices, out, i);
-        if (i < spec.first_axis || i >= end) {
+        const int pooled = spec.pooled(i);
+        if (pooled < 0) {
             nest.batch[nest.n_batch++] = axis;
             continue;
         }
         axis.out = 0;
-        nest.position[kMaxPooledAxes - (end - i)] = axis;
+        nest.position[kMaxPooledAxes - spec.n_axes + pooled] = axis;
     }
     merge_positions(nest);
     set_plane(nest, spec, out);

@@ -60,7 +60,8 @@ std::string index_text(DType dtype, std::int64_t flat) {
 [[noreturn]] void refuse(const Search& s, const std::int64_t* position, std::int64_t value) {
     std::string at;
     for (int i = 0; i < s.indices.rank; ++i)
-        at += (i > 0 ? ", " : "") + std::to_string(position[i]);
+        if (!s.spec.squeezed || s.spec.pooled(i) < 0)
+            at += (at.empty() ? "" : ", ") + std::to_string(position[i]);
     throw PoolError(ErrorKind::kIndex,
                     std::string(s.spec.function) + ": indices[" + at +
                         "]=" + index_text(s.indices.dtype, value) + " must be " +

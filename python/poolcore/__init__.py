@@ -56,6 +56,11 @@ from poolcore._global import (
     global_min_pool,
     global_sum_pool,
 )
+from poolcore._global_backward import (
+    global_avg_pool_backward,
+    global_max_pool_backward,
+    global_sum_pool_backward,
+)
 from poolcore._norm import lp_pool1d, lp_pool2d, lp_pool3d
 from poolcore._norm_backward import (
     gem_pool_backward,
@@ -67,6 +72,7 @@ from poolcore._norm_backward import (
 from poolcore._pyramid import pyramid
 from poolcore._select import median_pool2d, median_pool3d, mode_pool2d, mode_pool3d
 from poolcore._spatial_pyramid import spatial_pyramid_pool
+from poolcore._spatial_pyramid_backward import spatial_pyramid_pool_backward
 from poolcore._sum import sum_pool1d, sum_pool2d, sum_pool3d
 from poolcore._unpool import max_unpool1d, max_unpool2d, max_unpool3d
 
@@ -101,11 +107,14 @@ __all__ = [
     "gem_pool_backward",
     "get_num_threads",
     "global_avg_pool",
+    "global_avg_pool_backward",
     "global_lp_pool",
     "global_lp_pool_backward",
     "global_max_pool",
+    "global_max_pool_backward",
     "global_min_pool",
     "global_sum_pool",
+    "global_sum_pool_backward",
     "lp_pool1d",
     "lp_pool1d_backward",
     "lp_pool2d",
@@ -136,6 +145,7 @@ __all__ = [
     "set_num_threads",
     "show_config",
     "spatial_pyramid_pool",
+    "spatial_pyramid_pool_backward",
     "sum_pool1d",
     "sum_pool1d_backward",
     "sum_pool2d",

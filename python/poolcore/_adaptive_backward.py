@@ -47,7 +47,7 @@ def adaptive_max_pool1d_backward(
     array([[0., 0., 3., 0., 0.]])
     """
     return _max_backward(  # type: ignore[no-any-return]
-        "adaptive_max_pool1d_backward", grad, indices, input_shape, layout, out, threads
+        "adaptive_max_pool1d_backward", grad, indices, input_shape, layout, None, True, out, threads
     )
 
 
@@ -74,7 +74,7 @@ def adaptive_max_pool2d_backward(
              [0., 1., 1.]]]])
     """
     return _max_backward(  # type: ignore[no-any-return]
-        "adaptive_max_pool2d_backward", grad, indices, input_shape, layout, out, threads
+        "adaptive_max_pool2d_backward", grad, indices, input_shape, layout, None, True, out, threads
     )
 
 
@@ -101,7 +101,7 @@ def adaptive_max_pool3d_backward(
              [0., 0.]]]])
     """
     return _max_backward(  # type: ignore[no-any-return]
-        "adaptive_max_pool3d_backward", grad, indices, input_shape, layout, out, threads
+        "adaptive_max_pool3d_backward", grad, indices, input_shape, layout, None, True, out, threads
     )
 
 
@@ -123,7 +123,7 @@ def adaptive_avg_pool1d_backward(
     """
     return _window_backward(  # type: ignore[no-any-return]
         "adaptive_avg_pool1d_backward", grad, input_shape, None, None, 0, 1, False, True, None,
-        layout, out, threads,
+        layout, None, True, out, threads,
     )  # fmt: skip
 
 
@@ -147,7 +147,7 @@ def adaptive_avg_pool2d_backward(
     """
     return _window_backward(  # type: ignore[no-any-return]
         "adaptive_avg_pool2d_backward", grad, input_shape, None, None, 0, 1, False, True, None,
-        layout, out, threads,
+        layout, None, True, out, threads,
     )  # fmt: skip
 
 
@@ -171,5 +171,5 @@ def adaptive_avg_pool3d_backward(
     """
     return _window_backward(  # type: ignore[no-any-return]
         "adaptive_avg_pool3d_backward", grad, input_shape, None, None, 0, 1, False, True, None,
-        layout, out, threads,
+        layout, None, True, out, threads,
     )  # fmt: skip

@@ -60,7 +60,7 @@ def max_pool1d_backward(
     array([[0., 1., 0., 9., 0., 0.]])
     """
     return _max_backward(  # type: ignore[no-any-return]
-        "max_pool1d_backward", grad, indices, input_shape, layout, out, threads
+        "max_pool1d_backward", grad, indices, input_shape, layout, None, True, out, threads
     )
 
 
@@ -89,7 +89,7 @@ def max_pool2d_backward(
              [0., 1., 0., 1.]]]])
     """
     return _max_backward(  # type: ignore[no-any-return]
-        "max_pool2d_backward", grad, indices, input_shape, layout, out, threads
+        "max_pool2d_backward", grad, indices, input_shape, layout, None, True, out, threads
     )
 
 
@@ -119,7 +119,7 @@ def max_pool3d_backward(
              [0., 0.]]]])
     """
     return _max_backward(  # type: ignore[no-any-return]
-        "max_pool3d_backward", grad, indices, input_shape, layout, out, threads
+        "max_pool3d_backward", grad, indices, input_shape, layout, None, True, out, threads
     )
 
 
@@ -148,7 +148,7 @@ def avg_pool1d_backward(
     """
     return _window_backward(  # type: ignore[no-any-return]
         "avg_pool1d_backward", grad, input_shape, kernel_size, stride, padding, dilation,
-        ceil_mode, count_include_pad, divisor_override, layout, out, threads,
+        ceil_mode, count_include_pad, divisor_override, layout, None, True, out, threads,
     )  # fmt: skip
 
 
@@ -180,7 +180,7 @@ def avg_pool2d_backward(
     """
     return _window_backward(  # type: ignore[no-any-return]
         "avg_pool2d_backward", grad, input_shape, kernel_size, stride, padding, dilation,
-        ceil_mode, count_include_pad, divisor_override, layout, out, threads,
+        ceil_mode, count_include_pad, divisor_override, layout, None, True, out, threads,
     )  # fmt: skip
 
 
@@ -214,7 +214,7 @@ def avg_pool3d_backward(
     """
     return _window_backward(  # type: ignore[no-any-return]
         "avg_pool3d_backward", grad, input_shape, kernel_size, stride, padding, dilation,
-        ceil_mode, count_include_pad, divisor_override, layout, out, threads,
+        ceil_mode, count_include_pad, divisor_override, layout, None, True, out, threads,
     )  # fmt: skip
 
 
@@ -241,7 +241,7 @@ def sum_pool1d_backward(
     """
     return _window_backward(  # type: ignore[no-any-return]
         "sum_pool1d_backward", grad, input_shape, kernel_size, stride, padding, dilation,
-        ceil_mode, True, None, layout, out, threads,
+        ceil_mode, True, None, layout, None, True, out, threads,
     )  # fmt: skip
 
 
@@ -271,7 +271,7 @@ def sum_pool2d_backward(
     """
     return _window_backward(  # type: ignore[no-any-return]
         "sum_pool2d_backward", grad, input_shape, kernel_size, stride, padding, dilation,
-        ceil_mode, True, None, layout, out, threads,
+        ceil_mode, True, None, layout, None, True, out, threads,
     )  # fmt: skip
 
 
@@ -299,5 +299,5 @@ def sum_pool3d_backward(
     """
     return _window_backward(  # type: ignore[no-any-return]
         "sum_pool3d_backward", grad, input_shape, kernel_size, stride, padding, dilation,
-        ceil_mode, True, None, layout, out, threads,
+        ceil_mode, True, None, layout, None, True, out, threads,
     )  # fmt: skip

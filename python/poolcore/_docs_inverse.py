@@ -141,6 +141,16 @@ _WHOLE = {
     "grad": """
 grad : array_like, shape of the results
     Their gradient: {grads}, in native byte order, of any strides; never copied.""",
+    "indices": """
+indices : array_like of integers, shape of `grad`
+    Flat positions in the pooled axes, the last axis fastest, as `{pools}`
+    give them: int64, or any other integer type, of any strides; never copied. {none}""",
+    "input_shape": """
+input_shape : sequence of int
+    Shape of the array that was pooled.""",
+    "keepdims": """
+keepdims : bool
+    Whether {arrays} the pooled axes, with length 1.""",
     "layout": GLOBAL_PARAMETERS["layout"],
 }
 _X = {
@@ -156,6 +166,25 @@ _OWN: dict[str, dict[str, str]] = {
     "gem_backward": {**_X, **_WHOLE},
 }
 _INVERSES["global_lp_backward"] = _INVERSES["lp_backward"]
+
+_INVERSES["global_max_backward"] = {
+    **_INVERSES["max_backward"],
+    "pools": "global_max_pool` and `global_min_pool",
+    "none": "Index -1 adds nothing.",
+    "notes": """
+Each gradient goes to the element that its index names; the others get zero. The gradient of a
+minimum is found in the same way from the indices of `global_min_pool`.""",
+}
+for _op in ("avg", "sum"):
+    _INVERSES[f"global_{_op}_backward"] = {
+        **_INVERSES[f"{_op}_backward"],
+        "notes": """
+Every element of a plane gets the plane's gradient{share}. Results are the same
+bits whatever the layout, thread count and instruction set.""".format(
+            share=", divided by the number of its elements" if _op == "avg" else ""
+        ),
+    }
+_OWN.update({f"global_{_op}_backward": _WHOLE for _op in ("max", "avg", "sum")})
 
 _INVERSES["adaptive_max_backward"] = {
     **_INVERSES["max_backward"],
@@ -177,10 +206,11 @@ def complete_inverse(function: _Function, kind: str, n: int) -> _Function:
     if function.__doc__ is None:  # python -OO
         return function
     own = _OWN.get(kind, {})
-    words = words_of("gem" if kind == "gem_backward" else "lp" if own else "max", n)
+    words = words_of("gem" if kind == "gem_backward" else "lp" if "lp_" in kind else "max", n)
     if "axes" in inspect.signature(function).parameters:
         words["shape"], words["unbatched"] = "N, C, ...", "any other shape with `axes` or `layout`"
     windows = not kind.startswith(("max", "unpool"))  # padded as in the forward functions
+    words["arrays"] = "`grad` and `indices` have" if "max" in kind else "`grad` has"
     words["outs"] = ", ".join(f"{a}_out" for a in LAYOUTS[n][0][2:])
     words.update({k: v.replace("{n}", str(n)) for k, v in _INVERSES[kind].items()})
     head, found, examples = inspect.cleandoc(function.__doc__).partition("Examples\n--------\n")

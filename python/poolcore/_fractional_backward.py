@@ -55,8 +55,9 @@ def fractional_max_pool2d_backward(
             [3., 0.]]])
     """
     return _max_backward(  # type: ignore[no-any-return]
-        "fractional_max_pool2d_backward", grad, indices, input_shape, layout, out, threads
-    )
+        "fractional_max_pool2d_backward", grad, indices, input_shape, layout, None, True, out,
+        threads,
+    )  # fmt: skip
 
 
 @_backward
@@ -77,8 +78,9 @@ def fractional_max_pool3d_backward(
     array([0., 1., 0., 2.])
     """
     return _max_backward(  # type: ignore[no-any-return]
-        "fractional_max_pool3d_backward", grad, indices, input_shape, layout, out, threads
-    )
+        "fractional_max_pool3d_backward", grad, indices, input_shape, layout, None, True, out,
+        threads,
+    )  # fmt: skip
 
 
 class _Fractional(Extremum):

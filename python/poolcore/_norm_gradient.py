@@ -135,7 +135,7 @@ class _Norms:
         nd = len(self.windows)
         result: Array = _window_backward(
             f"sum_pool{nd}d_backward", t, shape, *self.geometry(pads, shape[2:]), True, None,
-            _LAYOUTS[nd - 1], None, self.threads,
+            _LAYOUTS[nd - 1], None, True, None, self.threads,
         )  # fmt: skip
         return result
 
@@ -291,7 +291,7 @@ class _Norms:
         given[value == 0] = 0
         result: Array = _core.max_backward(
             f"max_pool{nd}d_backward", given, np.where(below, bottom, top), x.shape,
-            _LAYOUTS[nd - 1], out, self.threads,
+            _LAYOUTS[nd - 1], None, True, out, self.threads,
         )  # fmt: skip
         return result
 

@@ -123,7 +123,11 @@ void one_scatter(Arrays& a, Random& random) {
     a.values.place(random_layout(p.type, p.pooled, false, random), random);
     a.indices.place(random_layout(random_index_type(random), p.pooled, false, random), random);
     a.out.place(random_layout(p.type, p.input, false, random), random);
-    poolcore::ScatterSpec spec{"f", p.first, p.n_axes, random.chance(50), random.chance(50)};
+    poolcore::ScatterSpec spec;
+    spec.n_axes = p.n_axes;
+    for (int i = 0; i < p.n_axes; ++i) spec.axes[i] = p.first + i;
+    spec.add = random.chance(50);
+    spec.fresh = random.chance(50);
     std::vector<double> want(static_cast<std::size_t>(a.out.layout.elements()), 0.0);
     const bool none = spec.add && poolcore::is_signed(a.indices.layout.dtype);
     for_each(p.pooled, [&](const auto& at, std::size_t) {
