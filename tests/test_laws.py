@@ -193,7 +193,7 @@ def test_kernels_neither_allocate_nor_throw_nor_know_the_library() -> None:
 # Who may include whom below cpp/poolcore; the run family is one layer in many files.
 RUN_FAMILY = {
     "run", "adaptive", "arg_box", "arg_kind", "box", "each_window", "finish", "flat", "huge",
-    "indices", "lanes", "moves", "nan_scan", "narrow", "pack", "powers", "schedule", "scratch",
+    "indices", "lanes", "moves", "nan_scan", "narrow", "pack", "powers", "schedule",
     "select", "select_count", "select_emit", "select_window", "stages", "tasks",
 }  # fmt: skip
 LAYERS: dict[str, set[str]] = {
@@ -204,11 +204,12 @@ LAYERS: dict[str, set[str]] = {
     "placement": set(),
     "view": {"types"},
     "geometry": {"types", "error"},
-    "threads": {"cpu", "placement", "wait"},
+    "scratch": {"error"},
+    "threads": {"cpu", "placement", "scratch", "wait"},
     "thread_count": {"cpu", "error", "threads"},
     "dispatch": {"cpu", "error", "kernels"},
     "plan": {"geometry", "view", "types", "error"},
-    "scatter": {"run", "view", "types", "error", "dispatch", "threads", "kernels"},
+    "scatter": {"run", "view", "types", "error", "dispatch", "scratch", "threads", "kernels"},
     "spread": {
         "run",
         "plan",
@@ -217,10 +218,21 @@ LAYERS: dict[str, set[str]] = {
         "types",
         "error",
         "dispatch",
+        "scratch",
         "threads",
         "kernels",
     },
-    "run": {"plan", "geometry", "view", "types", "error", "dispatch", "threads", "kernels"},
+    "run": {
+        "plan",
+        "geometry",
+        "view",
+        "types",
+        "error",
+        "dispatch",
+        "scratch",
+        "threads",
+        "kernels",
+    },
 }
 # Layers of more than one file that are not the run family.
 PARTS = {
@@ -231,7 +243,7 @@ PARTS = {
     }.items()
     for part in parts
 }
-PUBLIC = set(LAYERS) - {"placement", "wait"}
+PUBLIC = set(LAYERS) - {"placement", "scratch", "wait"}
 
 
 def layer_of(stem: str) -> str:

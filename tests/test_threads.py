@@ -196,6 +196,50 @@ def test_a_signal_handler_that_returns_does_not_stop_the_call() -> None:
     )
 
 
+REENTERED = """
+import signal
+import numpy as np, poolcore
+x = np.random.default_rng(0).random((8, 4, 256, 256), dtype=np.float32)
+labels = (x * 9).astype(np.uint8)
+ones = np.ones((2, 4, 250, 250), np.float32)
+CALLS = {{
+    "huge": lambda: poolcore.pool(x, (8, 4, 256), "max", axes=(0, 1, 2), threads={threads}),
+    "lp": lambda: poolcore.lp_pool2d(x, 2.5, 7, 1, threads={threads}),
+    "median": lambda: poolcore.median_pool2d(x, 7, 1, threads={threads}),
+    "mode": lambda: poolcore.mode_pool2d(labels, 7, 1, threads={threads}),
+}}
+
+kernels = iter(range(65, 249, 8))
+
+def handler(*_):
+    kernel = next(kernels)  # larger from time to time, and the scratch with it
+    assert (poolcore.median_pool2d(ones, kernel, 60) == 1).all()
+    assert (poolcore.mode_pool2d(ones.astype(np.uint8), kernel, 60) == 1).all()
+    assert (poolcore.avg_pool2d(ones, kernel, 1) == 1).all()
+    assert poolcore.avg_pool2d_backward(ones, (2, 4, 256, 256), 7, 1).max() > 0.99
+    handled.append(1)
+
+signal.signal(signal.SIGALRM, handler)
+for name, call in CALLS.items():
+    got = []
+    for after in (0.002, 0.005, 0.01):
+        handled = []
+        signal.setitimer(signal.ITIMER_REAL, after)
+        while not handled:
+            got.append(call())
+    want = call()
+    assert all(np.array_equal(g, want) for g in got), f"{{name}}, in which others were made"
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_signal_handler_that_pools(threads: int) -> None:
+    """A call that a handler makes in the middle of another has memory of its own."""
+    unmap = {"MALLOC_MMAP_THRESHOLD_": "4096"}  # memory that is freed too early is gone at once
+    assert_runs(REENTERED.format(threads=threads), env=unmap)
+
+
 def test_set_and_get() -> None:
     before = poolcore.get_num_threads()
     assert before >= 1

@@ -58,15 +58,13 @@ Box box_of_task(const Schedule& s, std::int64_t task) {
 }
 
 void run_task(void* context, std::int64_t task, int) {
-    // Kept from call to call: fresh memory would cost page faults.
-    static thread_local Scratch scratch;
     const Job& job = *static_cast<const Job*>(context);
     const Box box = box_of_task(job.schedule, task);
     const bool plain = job.plain != nullptr && !holds_special(job.schedule, box);
     const Schedule& schedule = plain ? *job.plain : job.schedule;
-    scratch.reserve(schedule.scratch_bytes);
+    TaskScratch scratch(schedule.scratch_bytes);
     try {
-        job.run(schedule, job.kernels, box, scratch);
+        job.run(schedule, job.kernels, box, *scratch);
     } catch (const Stopped&) {
         return;  // parallel_for knows
     }

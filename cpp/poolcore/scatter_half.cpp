@@ -112,10 +112,9 @@ HalfJob make_half_job(const ScatterNest& nest, DType dtype, const KernelTable& k
 
 ReadStatus add_halves(const ScatterNest& nest, const ScatterPart& part, const PlaceReader& reader,
                       const HalfJob& job) {
-    static thread_local Scratch scratch;
     const std::int64_t bytes = job.band * part.lanes * 4;
-    scratch.reserve(Scratch::footprint(bytes));
-    Band band{0, 0, reinterpret_cast<float*>(scratch.take(bytes))};
+    TaskScratch scratch(Scratch::footprint(bytes));
+    Band band{0, 0, reinterpret_cast<float*>((*scratch).take(bytes))};
     Groups groups;
     groups.lines = scatter_lines(nest);
     groups.per_group = (groups.lines + kGroups - 1) / kGroups;

@@ -64,4 +64,26 @@ class Scratch {
     std::int64_t used_ = 0;
 };
 
+// `bytes` of scratch for one task: this thread's, kept from call to call, since fresh memory costs
+// page faults. A task that polls may be interrupted by a signal handler, and that may call the
+// library: within a task that holds the thread's scratch, another gets its own.
+class TaskScratch {
+   public:
+    explicit TaskScratch(std::int64_t bytes);
+    ~TaskScratch();
+    TaskScratch(const TaskScratch&) = delete;
+    TaskScratch& operator=(const TaskScratch&) = delete;
+    Scratch& operator*() { return scratch_; }
+
+   private:
+    void give_back();
+
+    Scratch own_;
+    Scratch& scratch_;
+};
+
+// What this thread keeps, made now rather than by its first task: where there is no memory for a
+// thread's variables the C library ends the process.
+void make_thread_scratch();
+
 }  // namespace poolcore

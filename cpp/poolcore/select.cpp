@@ -195,11 +195,10 @@ struct Typed {
 
 template <class K, bool kFloat, bool kMedian>
 void run_task(void* context, std::int64_t task, int) {
-    static thread_local Scratch scratch;  // kept from call to call
     const auto& typed = *static_cast<const Typed<K, kFloat>*>(context);
     const Job& job = typed.job;
-    scratch.reserve(scratch_bytes(job));
-    Worker<K, kFloat, kMedian> worker(job, typed.coder, scratch);
+    TaskScratch scratch(scratch_bytes(job));
+    Worker<K, kFloat, kMedian> worker(job, typed.coder, *scratch);
     const std::int64_t piece = task % job.lane_pieces;
     const std::int64_t lo = piece * job.lanes_per_piece;
     const std::int64_t hi = std::min(lo + job.lanes_per_piece, job.lane.n);

@@ -134,7 +134,6 @@ std::int64_t digit(std::int64_t& task, std::int64_t base) {
 }
 
 void run_task(void* context, std::int64_t number, int) {
-    static thread_local Scratch scratch;
     const SpreadJob& job = *static_cast<const SpreadJob*>(context);
     SpreadTask task;
     task.grad = job.grad;
@@ -152,8 +151,8 @@ void run_task(void* context, std::int64_t number, int) {
     }
     for (int i = job.n_batch - 1; i >= 0; --i) move(job.batch[i], digit(number, job.batch[i].n));
     if (job.slow) return spread_slowly(job, task);
-    scratch.reserve(job.scratch_bytes);
-    spread_box(job, task, scratch);
+    TaskScratch scratch(job.scratch_bytes);
+    spread_box(job, task, *scratch);
 }
 
 }  // namespace

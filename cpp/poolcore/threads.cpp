@@ -4,7 +4,7 @@
 // import or at exit, and a forked child can start over whatever the parent's threads were doing.
 // A worker must take a seat to touch a job, and the caller withdraws the seats that are left when
 // the tasks have run out, so a job never waits for a worker that is still waking up.
-// Includes cpu, placement, wait and the standard and system headers only.
+// Includes cpu, placement, scratch, wait and the standard and system headers only.
 #include "poolcore/threads.hpp"
 
 #include <algorithm>
@@ -17,6 +17,7 @@
 
 #include "poolcore/cpu.hpp"
 #include "poolcore/placement.hpp"
+#include "poolcore/scratch.hpp"
 #include "poolcore/wait.hpp"
 
 #if defined(__unix__) || defined(__APPLE__)
@@ -60,6 +61,7 @@ struct Pool {
 
     alignas(kCacheLine) Word bell{0};  // rung once a job; idle workers wait for it to change
     Word sleepers{0};
+    Word ready{0};                   // workers that have begun to wait for the bell
     std::atomic<bool> alone{false};  // a CPU for every thread of the job: spinning delays nobody
 
     alignas(kCacheLine) Word state{0};
@@ -192,8 +194,11 @@ void* worker_main(void*) noexcept {
 #if defined(__linux__)
     pthread_setname_np(pthread_self(), "poolcore");
 #endif
+    make_thread_scratch();
     Placement placement;
     auto seen = pool.bell.load(std::memory_order_acquire);
+    pool.ready.fetch_add(1, std::memory_order_release);
+    wake(pool.ready, 1);
     for (;;) {
         const bool may_spin = join_job(placement);
         seen = wait_for_bell(seen, may_spin);
@@ -209,6 +214,7 @@ void start_over_in_child() noexcept {
     pool.start_again = {};
     pool.bell.store(0, std::memory_order_relaxed);
     pool.sleepers.store(0, std::memory_order_relaxed);
+    pool.ready.store(0, std::memory_order_relaxed);
     pool.state.store(0, std::memory_order_relaxed);
     pool.job = nullptr;
     pool.next_task.store(0, std::memory_order_relaxed);
@@ -270,12 +276,23 @@ bool start_workers(int missing) {
 
 // ---- the caller ----
 
+// Under busy. What a thread allocates as it begins is not left to a later call.
+void wait_until_ready() {
+    const auto workers = static_cast<std::uint32_t>(pool.workers);
+    for (;;) {
+        const auto ready = pool.ready.load(std::memory_order_acquire);
+        if (ready >= workers) return;
+        sleep_on(pool.ready, ready, std::chrono::nanoseconds::zero());
+    }
+}
+
 // Under busy. How many of the `wanted` workers there are, after starting those that are missing.
 int ensure_workers(int wanted) {
     if (pool.workers >= wanted) return wanted;
     if (Clock::now() < pool.start_again) return pool.workers;
     if (pool.cpus == 0) pool.cpus = available_cpus();
     if (!start_workers(wanted - pool.workers)) pool.start_again = Clock::now() + kStartRetry;
+    wait_until_ready();
     return std::min(wanted, pool.workers);
 }
 
