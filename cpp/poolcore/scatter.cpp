@@ -34,25 +34,49 @@ ZeroLine zero_line_of(std::size_t size) {
     }
 }
 
+// A block of a line along the plane, where values and places both lie side by side.
+template <class T>
+bool lies_close(const ScatterLine& line) {
+    constexpr std::int64_t item = sizeof(T);
+    return line.place_step == item && line.value_step == item && line.out_step == 0;
+}
+
+// Calls body(to, from) with the place and the address of every value of a block.
+template <class T, bool kAnywhere, class Body>
+void each_place(const ScatterLine& line, const std::int64_t* places, std::int64_t n,
+                const Body& body) {
+    constexpr std::int64_t item = sizeof(T);
+    if (lies_close<T>(line)) {
+        for (std::int64_t i = 0; i < n; ++i) {
+            if (!kAnywhere && places[i] == kNowhere) continue;
+            body(line.out + places[i] * item, line.value + i * item);
+        }
+        return;
+    }
+    for (std::int64_t i = 0; i < n; ++i) {
+        if (!kAnywhere && places[i] == kNowhere) continue;
+        body(line.out + places[i] * line.place_step + i * line.out_step,
+             line.value + i * line.value_step);
+    }
+}
+
 // The values of a block, to their places.
 template <class T>
 void put_block(const ScatterLine& line, const std::int64_t* places, std::int64_t n) {
-    for (std::int64_t i = 0; i < n; ++i)
-        std::memcpy(line.out + places[i] * line.place_step + i * line.out_step,
-                    line.value + i * line.value_step, sizeof(T));
+    each_place<T, true>(line, places, n, [](std::byte* to, const std::byte* from) {
+        std::memcpy(to, from, sizeof(T));
+    });
 }
 
 template <class T>
 void add_block(const ScatterLine& line, const std::int64_t* places, std::int64_t n) {
-    for (std::int64_t i = 0; i < n; ++i) {
-        if (places[i] == kNowhere) continue;
-        std::byte* const to = line.out + places[i] * line.place_step + i * line.out_step;
+    each_place<T, false>(line, places, n, [](std::byte* to, const std::byte* from) {
         T sum, value;
         std::memcpy(&sum, to, sizeof sum);
-        std::memcpy(&value, line.value + i * line.value_step, sizeof value);
+        std::memcpy(&value, from, sizeof value);
         sum = static_cast<T>(sum + value);
         std::memcpy(to, &sum, sizeof sum);
-    }
+    });
 }
 
 using Block = void (*)(const ScatterLine&, const std::int64_t*, std::int64_t);
