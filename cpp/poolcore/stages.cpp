@@ -326,9 +326,10 @@ void fill_identity(const StageContext& c, const Field& field, std::int64_t first
     columns.extent[kW] = last - first;
     const std::int64_t offset = (first - field.origin[kW]) * field.stride[kW];
     const LoopNest nest = window_loops(c, kW, columns, columns, last - first, field.stride[kW]);
-    call_rows(c, nest,
-              {nullptr, nullptr, moved(field.values, offset), moved(field.index, offset)},
-              {0, 1, 0, 0});
+    std::byte* const values = moved(field.values, offset);
+    std::byte* const index = moved(field.index, offset);
+    // No tap is read; null would be wrong all the same, for a source is moved along.
+    call_rows(c, nest, {values, index, values, index}, {0, 1, 0, 0});
 }
 
 }  // namespace poolcore
