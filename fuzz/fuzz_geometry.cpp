@@ -42,8 +42,9 @@ Wide windows(std::int64_t in, const poolcore::AxisParams& p, bool ceil) {
     const Wide e = Wide(p.dilation) * (p.kernel - 1) + 1;
     if (p.pad_lo < 0 || p.pad_hi < 0 || p.pad_lo >= e || p.pad_hi >= e) return -1;
     const Wide room = Wide(in) + p.pad_lo + p.pad_hi - e;
-    if (room < 0) return -1;
-    Wide n = (ceil ? room + p.stride - 1 : room) / p.stride + 1;
+    const Wide steps = ceil ? room + p.stride - 1 : room;
+    if (steps < 0) return -1;
+    Wide n = steps / p.stride + 1;
     if ((n - 1) * p.stride >= Wide(in) + p.pad_lo) --n;
     return n;
 }
