@@ -84,7 +84,7 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")
-@pytest.mark.parametrize(("side", "size"), [(9001, 2500), (30001, 2), (9001, 9)])
+@pytest.mark.parametrize(("side", "size"), [(9001, 2500), (30001, 2), (9001, 9), (2**21, 3)])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_control_c(side: int, size: int, threads: int) -> None:
     code = INTERRUPT.format(side=side, size=size, threads=threads)

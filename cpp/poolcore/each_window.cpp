@@ -97,16 +97,31 @@ bool run_window(const Windows& w, std::int64_t number, const RunControl& control
     return true;
 }
 
+bool is_cancelled(void* context) {
+    return static_cast<Windows*>(context)->cancelled.load(std::memory_order_relaxed);
+}
+
+// The caller alone may ask its poll; the others hear of it in the middle of their windows.
+bool asked_to_stop(void* context) {
+    Windows& w = *static_cast<Windows*>(context);
+    if (w.control.poll == nullptr || !w.control.poll(w.control.poll_context)) return false;
+    w.cancelled.store(true, std::memory_order_relaxed);
+    return true;
+}
+
 void window_task(void* context, std::int64_t number, int worker) {
     Windows& w = *static_cast<Windows*>(context);
-    if (w.cancelled.load(std::memory_order_relaxed)) return;
+    if (is_cancelled(context)) return;
     RunControl control;
     control.threads = 1;
-    if (worker == 0) {  // the caller alone may poll, and answers for all
-        control.poll = w.control.poll;
-        control.poll_context = w.control.poll_context;
+    control.poll = worker == 0 ? asked_to_stop : is_cancelled;
+    control.poll_context = context;
+    try {
+        if (!run_window(w, number, control)) w.cancelled.store(true, std::memory_order_relaxed);
+    } catch (...) {
+        w.cancelled.store(true, std::memory_order_relaxed);
+        throw;
     }
-    if (!run_window(w, number, control)) w.cancelled.store(true, std::memory_order_relaxed);
 }
 
 }  // namespace
@@ -127,8 +142,8 @@ RunStatus run_each_window(const PoolPlan& plan, const StridedView& in, const Mut
     job.context = &w;
     job.n_tasks = n;
     job.threads = control.threads;
-    job.poll = control.poll;
-    job.poll_context = control.poll_context;
+    job.poll = asked_to_stop;
+    job.poll_context = &w;
     const bool done = parallel_for(job);
     return done && !w.cancelled.load(std::memory_order_relaxed) ? RunStatus::kDone
                                                                 : RunStatus::kCancelled;
