@@ -199,6 +199,7 @@ RUN_FAMILY = {
 LAYERS: dict[str, set[str]] = {
     "types": set(),
     "error": set(),
+    "exponential": set(),
     "cpu": set(),
     "wait": set(),
     "placement": set(),
