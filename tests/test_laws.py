@@ -200,6 +200,7 @@ LAYERS: dict[str, set[str]] = {
     "types": set(),
     "error": set(),
     "exponential": set(),
+    "soft_window": {"exponential"},
     "cpu": set(),
     "wait": set(),
     "placement": set(),

@@ -1,11 +1,13 @@
-// The exponential of the core against values of 60 decimal digits, rounded once, and its laws.
+// SoftPool of single windows; the exponential of the core against values of 60 decimal digits, rounded once, and its laws.
 #include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
+#include <vector>
 
 #include "check.hpp"
 #include "poolcore/exponential.hpp"
+#include "poolcore/soft_window.hpp"
 
 using namespace poolcore;
 
@@ -95,6 +97,38 @@ TEST(close_to_the_library) {
         const auto want = static_cast<double>(std::exp(static_cast<long double>(x)));
         CHECK(steps(exp_of_negative(x), want) <= 1);
     }
+}
+
+SoftWindow window_of(const std::vector<double>& taps) {
+    SoftWindow window;
+    for (const double x : taps) window.see(x);
+    if (window.wants_taps())
+        for (const double x : taps) window.add(x);
+    return window;
+}
+
+double soft(const std::vector<double>& taps) { return window_of(taps).value(); }
+
+TEST(soft_pool_at_its_limits) {
+    for (const double x : {0.1, -3.0, 0.0, 1e308, -1e308, 5e-324, HUGE_VAL, -HUGE_VAL})
+        for (const std::size_t n : {1, 2, 3, 7}) CHECK(soft(std::vector<double>(n, x)) == x);
+    CHECK(std::isnan(soft({})));
+    CHECK(std::isnan(soft({1, NAN, INFINITY})));
+    CHECK(soft({1, INFINITY, -INFINITY}) == INFINITY);
+    CHECK(soft({-INFINITY, 2, -INFINITY}) == 2);
+    CHECK(soft({1e308, -1e308, 0}) == 1e308);
+}
+
+TEST(soft_pool_of_two) {
+    // 1 / (1 + e**-1) and its slopes, to 17 digits.
+    CHECK(std::abs(soft({0, 1}) - 0.73105857863000488) < 1e-15);
+    CHECK(soft({3, 4}) - 3 == soft({4, 3}) - 3);
+    CHECK(std::abs(soft({1000, 1001}) - 1000.73105857863000488) < 2e-13);
+    const SoftWindow window = window_of({0, 1});
+    CHECK(std::abs(window.slope(0) - 0.07232948812851325) < 1e-15);
+    CHECK(std::abs(window.slope(1) - 0.92767051187148675) < 1e-15);
+    CHECK(window_of({-INFINITY, 2}).slope(-INFINITY) == 0);
+    CHECK(window_of({-INFINITY, 2}).slope(2) == 1);
 }
 
 }  // namespace
