@@ -1,4 +1,5 @@
-// SoftPool of single windows; the exponential of the core against values of 60 decimal digits, rounded once, and its laws.
+// SoftPool of single windows; the exponential of the core against values of 60 decimal digits,
+// rounded once, and its laws.
 #include <bit>
 #include <cmath>
 #include <cstdint>
