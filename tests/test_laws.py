@@ -199,6 +199,8 @@ RUN_FAMILY = {
 LAYERS: dict[str, set[str]] = {
     "types": set(),
     "error": set(),
+    "exponential": set(),
+    "soft_window": {"exponential"},
     "cpu": set(),
     "wait": set(),
     "placement": set(),
