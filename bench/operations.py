@@ -79,8 +79,13 @@ def adaptive() -> Iterator[Operation]:
     )  # fmt: skip
 
 
+def _soft(numpy: Any, windows: np.ndarray) -> np.ndarray:
+    weights = numpy.exp(windows)
+    return (weights * windows).sum((3, 5)) / weights.sum((3, 5))  # type: ignore[no-any-return]
+
+
 def random_and_norms() -> Iterator[Operation]:
-    """Norms and fractional windows."""
+    """Norms, soft and fractional windows."""
     x = _array(8, 64, 56, 56)
     for p in (1.0, 2.0, 3.0, 2.5, float("inf")):
         yield Operation(
@@ -88,6 +93,11 @@ def random_and_norms() -> Iterator[Operation]:
             lambda p=p: poolcore.lp_pool2d(x, p, 3, 2),
             {} if p == float("inf") else {"torch": _torch(_functional("lp_pool2d", p, 3, 2), x)},
         )
+    yield Operation(
+        "soft_pool2d 2x2 s2",
+        lambda: poolcore.soft_pool2d(x, 2),
+        {"numpy": lambda numpy: lambda: _soft(numpy, x.reshape(8, 64, 28, 2, 28, 2))},
+    )
     samples = _array(8, 64, 2)
     for both in (False, True):
         yield Operation(

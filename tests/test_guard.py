@@ -175,6 +175,31 @@ def test_majorities_and_medians_between_guard_pages() -> None:
     assert_runs(guard(7) + SELECT, timeout=120)
 
 
+SOFT = """
+for dtype in support.DTYPES:
+    for width in (3, 17, 64, 65, 133):
+        for at_end in (False, True):
+            x = inputs.place((9, width), dtype, at_end)
+            x[...] = support.random_array(rng, dtype, x.shape, 'special')
+            for view in (x, x.T, x[:, ::-1], x[:, ::2]):
+                copy = np.ascontiguousarray(view)
+                for k, s, p in (2, 2, 0), (3, 1, 1), (9, 8, 4):
+                    if k > min(view.shape): continue
+                    want = poolcore.soft_pool2d(copy[None], k, s, p)
+                    out = outputs.place(want.shape, want.dtype, at_end)
+                    poolcore.soft_pool2d(view[None], k, s, p, out=out)
+                    support.assert_same(out.copy(), want, nan_bits=True)
+                    checked += 1
+print(checked)
+assert checked > 500
+"""
+
+
+@pytest.mark.failure(22)
+def test_soft_pooling_between_guard_pages() -> None:
+    assert_runs(guard(8) + SOFT, timeout=120)
+
+
 @pytest.mark.failure(22)
 def test_an_input_that_may_only_be_read() -> None:
     """Pages without write permission: no kernel writes to its input, not even the same value."""

@@ -194,7 +194,8 @@ def test_kernels_neither_allocate_nor_throw_nor_know_the_library() -> None:
 RUN_FAMILY = {
     "run", "adaptive", "arg_box", "arg_kind", "box", "each_window", "finish", "flat", "huge",
     "indices", "lanes", "moves", "nan_scan", "narrow", "pack", "powers", "schedule",
-    "select", "select_count", "select_emit", "select_window", "stages", "tasks",
+    "select", "select_count", "select_emit", "select_job", "select_window", "soft", "stages",
+    "tasks",
 }  # fmt: skip
 LAYERS: dict[str, set[str]] = {
     "types": set(),
@@ -232,6 +233,7 @@ LAYERS: dict[str, set[str]] = {
         "error",
         "dispatch",
         "scratch",
+        "soft_window",
         "threads",
         "kernels",
     },
@@ -245,7 +247,7 @@ PARTS = {
     }.items()
     for part in parts
 }
-PUBLIC = set(LAYERS) - {"placement", "scratch", "wait"}
+PUBLIC = set(LAYERS) - {"exponential", "placement", "scratch", "soft_window", "wait"}
 
 
 def layer_of(stem: str) -> str:

@@ -24,10 +24,11 @@ bool is_mean(const PoolSpec& spec) { return spec.op == Op::kAvg || spec.op == Op
 bool is_order(const PoolSpec& spec) { return spec.op == Op::kMax || spec.op == Op::kMin; }
 bool is_power(const PoolSpec& spec) { return spec.op == Op::kLp || spec.op == Op::kGem; }
 bool is_mode(const PoolSpec& spec) { return spec.op == Op::kMode; }
+bool is_soft(const PoolSpec& spec) { return spec.op == Op::kSoft; }
 
 DType default_out_dtype(const PoolSpec& spec, DType in) {
     if (is_order(spec) || is_mode(spec) || is_float(in)) return in;
-    if (is_mean(spec) || is_power(spec)) return DType::kFloat64;
+    if (is_mean(spec) || is_power(spec) || is_soft(spec)) return DType::kFloat64;
     return in == DType::kBool || is_signed(in) ? DType::kInt64 : DType::kUInt64;
 }
 

@@ -1,69 +1,27 @@
-// Lays a plan over memory as rows of windows: the output axis whose windows lie nearest in memory
-// runs along lanes, all others are loops. Rows are cut into tasks of like cost.
+// Majorities and medians of rows of windows, laid out by select_job.
 #include "poolcore/select.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <type_traits>
 
-#include "poolcore/dispatch.hpp"
 #include "poolcore/scratch.hpp"
 #include "poolcore/select_count.hpp"
 #include "poolcore/select_emit.hpp"
+#include "poolcore/select_job.hpp"
+#include "poolcore/soft.hpp"
 
 namespace poolcore {
 namespace {
 
-// One axis of the result.
-struct LoopAxis {
-    std::int64_t n = 1;
-    std::int64_t in_stride = 0;
-    std::int64_t out_stride = 0;
-    int pooled = -1;  // which pooled axis, or none
-};
-
 constexpr std::int64_t kGatherBytes = 128 * 1024;
-constexpr std::int64_t kTapsPerTask = 1 << 18;
-
-struct Job {
-    const PoolPlan* plan = nullptr;
-    const std::byte* in = nullptr;
-    std::byte* out = nullptr;
-    LoopAxis loops[kMaxRank];  // from the farthest apart to the nearest
-    int n_loops = 0;
-    LoopAxis lane;
-    int slot[kMaxPooledAxes] = {0, 1, 2};  // where a pooled axis stands in a TapGrid
-    std::int64_t lane_pieces = 1;          // tasks of one row
-    std::int64_t lanes_per_piece = 1;
-    std::int64_t n_rows = 1;
-    std::int64_t rows_per_task = 1;
-    std::int64_t taps = 1;  // of the fullest window
+struct Job : SelectJob {
     std::int64_t key_bytes = 0;
     std::int64_t count_bytes = 0;
     std::int64_t sort_bytes = 0;
-    FinishKernel convert = nullptr;
-
-    const AxisGeometry& geometry(const LoopAxis& axis) const { return plan->geometry[axis.pooled]; }
-    std::int64_t n_tasks() const {
-        return (n_rows + rows_per_task - 1) / rows_per_task * lane_pieces;
-    }
 };
 
-std::int64_t magnitude(std::int64_t stride) { return stride < 0 ? -stride : stride; }
-
-// Narrows a grid to the taps of window o, and moves it there.
-void place(const Job& job, const LoopAxis& axis, std::int64_t o, TapGrid& grid) {
-    if (axis.pooled < 0) {
-        grid.base += o * axis.in_stride;
-        return;
-    }
-    const AxisGeometry& g = job.geometry(axis);
-    const TapRange taps = g.taps(o);
-    const int slot = job.slot[axis.pooled];
-    grid.count[slot] = taps.count();
-    if (taps.count() == 0) return;
-    grid.base += (g.start(o) + taps.first * g.dilation) * axis.in_stride;
-    grid.step[slot] = taps.count() > 1 ? g.dilation * axis.in_stride : 0;
+Job make_job(const PoolPlan& plan, const StridedView& in, const MutableView& out) {
+    return {make_select_job(plan, in, out, TapOrder::kMemory)};
 }
 
 template <class K, bool kFloat, bool kMedian>
@@ -199,92 +157,12 @@ void run_task(void* context, std::int64_t task, int) {
     const Job& job = typed.job;
     TaskScratch scratch(scratch_bytes(job));
     Worker<K, kFloat, kMedian> worker(job, typed.coder, *scratch);
-    const std::int64_t piece = task % job.lane_pieces;
-    const std::int64_t lo = piece * job.lanes_per_piece;
-    const std::int64_t hi = std::min(lo + job.lanes_per_piece, job.lane.n);
-    const std::int64_t first = task / job.lane_pieces * job.rows_per_task;
-    const std::int64_t last = std::min(first + job.rows_per_task, job.n_rows);
-    for (std::int64_t row = first; row < last && !stop_requested(); ++row) {
-        TapGrid grid;
-        grid.base = job.in;
-        std::byte* out = job.out;
-        std::int64_t left = row;
-        for (int i = job.n_loops - 1; i >= 0; --i) {
-            const std::int64_t o = left % job.loops[i].n;
-            left /= job.loops[i].n;
-            place(job, job.loops[i], o, grid);
-            out += o * job.loops[i].out_stride;
-        }
+    each_row(job, task, [&](const TapGrid& grid, std::byte* out, std::int64_t lo, std::int64_t hi) {
         worker.row(grid, out, lo, hi);
-    }
+    });
 }
 
 // ---- the job -----------------------------------------------------------------------------------
-
-// The nearest axis runs along lanes, if it has enough windows for a network; else the longest.
-int choose_lane(const LoopAxis* axes, int n) {
-    int best = n - 1;
-    for (int i = n - 1; i >= 0; --i) {
-        const bool long_enough = axes[i].n >= 8;
-        const bool best_is = axes[best].n >= 8;
-        const bool nearer = magnitude(axes[i].in_stride) < magnitude(axes[best].in_stride);
-        if (long_enough != best_is ? long_enough : long_enough ? nearer : axes[i].n > axes[best].n)
-            best = i;
-    }
-    return best;
-}
-
-// The pooled axis nearest in memory is walked innermost.
-void choose_slots(Job& job, const StridedView& in) {
-    const PoolSpec& spec = job.plan->spec;
-    int order[kMaxPooledAxes] = {0, 1, 2};
-    std::stable_sort(order, order + spec.n_axes, [&](int a, int b) {
-        return magnitude(in.strides[spec.axes[a]]) > magnitude(in.strides[spec.axes[b]]);
-    });
-    for (int i = 0; i < spec.n_axes; ++i)
-        job.slot[order[i]] = i + kMaxPooledAxes - spec.n_axes;
-}
-
-void cut_tasks(Job& job) {
-    const std::int64_t per_task =
-        std::max<std::int64_t>(1, kTapsPerTask / std::max<std::int64_t>(job.taps, 4));
-    if (per_task >= job.lane.n) {
-        job.lanes_per_piece = job.lane.n;
-        job.rows_per_task = per_task / job.lane.n;
-    } else {
-        job.lanes_per_piece = per_task < kSortLanes ? per_task : per_task / kSortLanes * kSortLanes;
-        job.lane_pieces = (job.lane.n + job.lanes_per_piece - 1) / job.lanes_per_piece;
-    }
-}
-
-Job make_job(const PoolPlan& plan, const StridedView& in, const MutableView& out) {
-    Job job;
-    job.plan = &plan;
-    job.in = in.data;
-    job.out = out.data;
-    LoopAxis axes[kMaxRank];
-    for (int i = 0; i < in.rank; ++i)
-        axes[i] = {plan.out_shape[i], in.strides[i], out.strides[i], -1};
-    for (int i = 0; i < plan.spec.n_axes; ++i) {
-        axes[plan.spec.axes[i]].pooled = i;
-        const AxisGeometry& g = plan.geometry[i];
-        job.taps *= std::min(g.kernel, g.in);
-    }
-    const int lane = choose_lane(axes, in.rank);
-    job.lane = axes[lane];
-    for (int i = 0; i < in.rank; ++i)
-        if (i != lane) job.loops[job.n_loops++] = axes[i];
-    std::stable_sort(job.loops, job.loops + job.n_loops, [](const LoopAxis& a, const LoopAxis& b) {
-        return magnitude(a.in_stride) > magnitude(b.in_stride);
-    });
-    for (int i = 0; i < job.n_loops; ++i) job.n_rows *= job.loops[i].n;
-    choose_slots(job, in);
-    cut_tasks(job);
-    if (is_float(plan.out_dtype))
-        job.convert = kernels().finish[static_cast<int>(Finish::kSum)][static_cast<int>(Work::kF64)]
-                                      [static_cast<int>(plan.out_dtype)];
-    return job;
-}
 
 template <class K>
 void size_scratch(Job& job) {
@@ -351,11 +229,13 @@ bool run_by_type(Job& job, const ParallelJob* how) {
 
 bool run_select(const PoolPlan& plan, const StridedView& in, const MutableView& out,
                 const ParallelJob& how) {
+    if (plan.spec.op == Op::kSoft) return run_soft(plan, in, out, how);
     Job job = make_job(plan, in, out);
     return run_by_type(job, &how);
 }
 
 std::string describe_select(const PoolPlan& plan, const StridedView& in, const MutableView& out) {
+    if (plan.spec.op == Op::kSoft) return "path=select op=soft";
     Job job = make_job(plan, in, out);
     run_by_type(job, nullptr);
     return std::string("path=select op=") + (plan.spec.op == Op::kMode ? "mode" : "median") +

@@ -105,6 +105,16 @@ inline void store_bits(std::byte* dst, std::uint64_t bits, std::size_t size) {
 }
 
 // `convert` takes sums in double to the result's type: + 0, canonical NaN, one rounding.
+inline void convert_row(FinishKernel convert, const double* values, const OutputRow& to) {
+    FinishArgs args{};
+    args.src = reinterpret_cast<const std::byte*>(values);
+    args.dst = to.data;
+    args.n = to.n;
+    args.dst_stride = to.step;
+    args.divisor = 1;
+    convert(args);
+}
+
 template <class K, bool kFloat>
 void emit_medians(const PoolPlan& plan, const Coder<K, kFloat>& coder, FinishKernel convert,
                   const ChosenRow<K>& row, const OutputRow& to) {
@@ -122,14 +132,7 @@ void emit_medians(const PoolPlan& plan, const Coder<K, kFloat>& coder, FinishKer
             }
             if (row.nan[l]) values[l] = std::numeric_limits<double>::quiet_NaN();
         }
-        FinishArgs args{};
-        args.src = reinterpret_cast<const std::byte*>(values);
-        args.dst = to.data;
-        args.n = to.n;
-        args.dst_stride = to.step;
-        args.divisor = 1;
-        convert(args);
-        return;
+        return convert_row(convert, values, to);
     }
     const Limits limits = limits_of(plan.out_dtype);
     const std::size_t size = item_size(plan.out_dtype);

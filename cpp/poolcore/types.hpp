@@ -25,9 +25,11 @@ enum class DType : std::uint8_t {
 };
 inline constexpr int kNumDTypes = 13;
 
-enum class Op : std::uint8_t { kMax, kMin, kSum, kAvg, kMode, kMedian, kLp, kGem };
+enum class Op : std::uint8_t { kMax, kMin, kSum, kAvg, kMode, kMedian, kLp, kGem, kSoft };
 // These need all taps of a window at once: select.hpp.
-constexpr bool is_select(Op op) { return op == Op::kMode || op == Op::kMedian; }
+constexpr bool is_select(Op op) {
+    return op == Op::kMode || op == Op::kMedian || op == Op::kSoft;
+}
 enum class NanPolicy : std::uint8_t { kPropagate, kOmit, kRaise };
 enum class Rounding : std::uint8_t { kHalfEven, kHalfUp, kFloor, kTrunc };
 

@@ -1,4 +1,4 @@
-"""Pooling for NumPy arrays: maximum, minimum, average, norm, median and majority of windows."""
+"""Pooling for NumPy arrays: maximum, minimum, mean, norm, soft, median and majority of windows."""
 
 from poolcore import nn
 from poolcore._adaptive import (
@@ -71,6 +71,7 @@ from poolcore._norm_backward import (
 )
 from poolcore._pyramid import pyramid
 from poolcore._select import median_pool2d, median_pool3d, mode_pool2d, mode_pool3d
+from poolcore._soft import soft_pool1d, soft_pool2d, soft_pool3d
 from poolcore._spatial_pyramid import spatial_pyramid_pool
 from poolcore._spatial_pyramid_backward import spatial_pyramid_pool_backward
 from poolcore._sum import sum_pool1d, sum_pool2d, sum_pool3d
@@ -144,6 +145,9 @@ __all__ = [
     "pyramid",
     "set_num_threads",
     "show_config",
+    "soft_pool1d",
+    "soft_pool2d",
+    "soft_pool3d",
     "spatial_pyramid_pool",
     "spatial_pyramid_pool_backward",
     "sum_pool1d",

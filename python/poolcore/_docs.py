@@ -118,6 +118,13 @@ rounding : "half_even", "half_up", "floor" or "trunc"
     How the exact median is rounded when `dtype` is an integer type; it then saturates at the
     limits of that type. "floor" takes the lower one of two neighbouring middle values.""",
     },
+    "soft": {
+        "padding": """
+padding : int, {n} int(s), {n} pair(s) (low, high), "valid", "same" or "same_lower"
+    Places added before and after each axis, fewer than the effective kernel. They have no weight.
+    "same" gives ``ceil(size / stride)`` windows and puts an odd place after the axis,
+    "same_lower" before it; "valid" means 0.""",
+    },
     "fractional": {
         "output_size": """
 output_size : int or {n} ints, optional
@@ -230,6 +237,16 @@ the two middle values of an even number of taps is exact before it is rounded, a
 }
 
 
+_NUMERICS["soft"] = """\
+The result is ``sum(exp(x) * x) / sum(exp(x))`` over the elements that a window covers [1]_, taken
+relative to the largest of them, so that nothing overflows; in float64 in one order, with an
+exponential that is the same on every machine. An element of -infinity has no weight. Every window
+is pooled by itself, so time grows with the number of taps.
+
+References
+----------
+.. [1] A. Stergiou, R. Poppe and G. Kalliatakis, "Refining activation downsampling with SoftPool",
+   arXiv:2101.00440, 2021."""
 _NUMERICS["gem"] = """\
 Powers are summed in float64 in one fixed order (docs/numerics.md), so results are the same bits
 whatever the layout, thread count and instruction set. Powers that leave the range of float64 do
@@ -275,6 +292,7 @@ def words_of(op: str, n: int) -> dict[str, str]:
             "sum": "The sum of each window",
             "mode": "The commonest label of each window, in the dtype of x",
             "median": "The median of each window",
+            "soft": f"The weighted mean of each window: {_NORM_DTYPE}",
             "lp": f"The norm of each window: {_NORM_DTYPE}",
             "gem": f"The generalised mean of each plane: {_NORM_DTYPE}",
             "fractional": "The largest value of each window, in the dtype of x",
