@@ -1,6 +1,6 @@
-// Majorities, medians and SoftPool: operations that need all taps of a window at once, so they share no
-// partial results between windows as the moves do. Plan, shapes, threads and errors are those of
-// every other operation; run.cpp is the caller.
+// Majorities, medians and SoftPool: operations that need all taps of a window at once, so they
+// share no partial results between windows as the moves do. Plan, shapes, threads and errors are
+// those of every other operation; run.cpp is the caller.
 #pragma once
 
 #include <string>
