@@ -180,9 +180,7 @@ def one_input(data: bytes) -> None:
 
 
 def main() -> None:
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))  # large results are MemoryErrors
+    matrix.limit_memory()
     atheris.Setup(sys.argv, one_input)
     atheris.Fuzz()
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import math
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -275,11 +276,18 @@ def complaint(function: Function, name: str, value: Any) -> str:
     return ""
 
 
-def main(share: int, shares: int, start: int, note: str) -> None:
+def limit_memory() -> None:
+    """Make large results a MemoryError; AddressSanitizer needs the addresses, and has a limit."""
     import resource
+
+    if "libasan" not in os.environ.get("LD_PRELOAD", ""):
+        resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
+
+
+def main(share: int, shares: int, start: int, note: str) -> None:
     import signal
 
-    resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
+    limit_memory()
     calls = table()
     here = np.memmap(note, np.int64, "r+", shape=(1,))
     for at in range(start, len(calls)):

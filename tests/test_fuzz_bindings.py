@@ -11,12 +11,12 @@ from support import assert_runs
 FUZZ = Path(__file__).resolve().parents[1] / "fuzz"
 
 CALLS = """
-import resource, sys, warnings
+import sys, warnings
 import numpy as np
 sys.path.insert(0, {folder!r})
-resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
 warnings.simplefilter("ignore", RuntimeWarning)
 import fuzz_bindings
+fuzz_bindings.matrix.limit_memory()
 for seed in range({first}, {first} + 5000):
     try:
         fuzz_bindings.one_input(np.random.default_rng(seed).bytes(200))

@@ -11,15 +11,15 @@ import pytest
 from support import assert_runs
 
 PRELUDE = """
-import faulthandler, math, random, resource, sys
+import faulthandler, math, random, sys
 sys.path.insert(0, {tests!r})
 faulthandler.enable()
 faulthandler.dump_traceback_later({limit}, exit=True)
 import numpy as np
 import poolcore
-import oracle
+import matrix, oracle
 np.ones(10) @ np.ones(10)
-resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
+matrix.limit_memory()
 TOP = 2**63 - 1
 """
 
