@@ -174,8 +174,9 @@ class ArgBox {
             const PooledAxis& axis = s_.axis[x];
             const std::int64_t turns = groups[x].windows.size();
             if (l.n > 0 && turns == 1) continue;
-            l.loop[l.n++] = {turns, axis.geometry.stride * field_.stride[x], axis.out_stride,
-                             axis.index_stride, axis.geometry.stride * axis.plane_step};
+            l.loop[l.n++] = {turns, wrapped(axis.geometry.stride, field_.stride[x]),
+                             axis.out_stride, axis.index_stride,
+                             wrapped(axis.geometry.stride, axis.plane_step)};
         }
         if (box_.planes > 1)
             l.loop[l.n++] = {box_.planes, field_.plane_stride, planes_.out_stride,
@@ -200,8 +201,8 @@ class ArgBox {
         for (int i = 0; i < kNumPhysical; ++i) {
             const PooledAxis& axis = s_.axis[order[i]];
             count[i] = groups[order[i]].taps.count();
-            bytes[i] = axis.geometry.dilation * field_.stride[order[i]];
-            flat[i] = axis.geometry.dilation * axis.plane_step;
+            bytes[i] = wrapped(axis.geometry.dilation, field_.stride[order[i]]);
+            flat[i] = wrapped(axis.geometry.dilation, axis.plane_step);
         }
         const bool pairs = loops.loop[0].src == 2 * size_ && count[2] > 1 && bytes[2] == size_;
         const bool numbers = size_ <= 2;

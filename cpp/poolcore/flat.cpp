@@ -136,7 +136,7 @@ class Flat {
         a.n1 = b_.out;
         a.n = w_.out;
         a.src_stride0 = plane_;
-        a.src_stride1 = b_.stride * row_;
+        a.src_stride1 = wrapped(b_.stride, row_);
         a.step = w_.stride;
         const int size = __builtin_ctzll(static_cast<unsigned long long>(size_));
         c_.kernels->pick[size](a);

@@ -17,6 +17,13 @@ struct AxisParams {
     std::int64_t pad_hi = 0;
 };
 
+// From one window, or tap, to the next, in bytes. Where there is no next one in the input the
+// product may be beyond 64 bits: it wraps, and nobody goes there.
+constexpr std::int64_t wrapped(std::int64_t step, std::int64_t bytes) {
+    return static_cast<std::int64_t>(static_cast<std::uint64_t>(step) *
+                                     static_cast<std::uint64_t>(bytes));
+}
+
 // Taps [first, last) of a window that fall inside the axis.
 struct TapRange {
     std::int64_t first;

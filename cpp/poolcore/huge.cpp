@@ -34,8 +34,8 @@ class Window {
                 real_[x] > 0 ? g.start(box.windows[x].lo) + taps.first * g.dilation : 0;
             source_.base += start * source_.stride[x];
             source_.index_base += start * source_.plane_step[x];
-            source_.stride[x] *= g.dilation;
-            source_.plane_step[x] *= g.dilation;
+            source_.stride[x] = wrapped(g.dilation, source_.stride[x]);
+            source_.plane_step[x] = wrapped(g.dilation, source_.plane_step[x]);
             source_.in[x] = real_[x];
         }
         direct_ = c.combine == s.combine && pass.change == s.change && s.direct_in &&

@@ -101,7 +101,7 @@ void double_lines(const StageContext& c, Lanes l) {
     Lanes first = l;
     Lanes next = into_scratch(c, first, positions);
     call_rows(c, line_loops(c, first, positions), first.ends,
-              {l.dilation * c.element(), piece, 0, piece});
+              {wrapped(l.dilation, c.element()), piece, 0, piece});
     const Run run{first.ends.to, first.ends.to_index, l.count() * positions, l.dilation, piece};
     const Doubled d = double_run(c, run, l.kernel);
     next.ends.from = d.from;
@@ -142,7 +142,7 @@ void slide_one(const StageContext& c, Lanes l, bool doubling) {
         LoopNest nest = separate_lines(l);
         LoopNest lines(l.windows, c.element());
         for (int i = 0; i < nest.size(); ++i) lines.add(nest.loop(i));
-        call_rows(c, lines, l.ends, {l.dilation * c.element(), l.kernel, 0, l.kernel});
+        call_rows(c, lines, l.ends, {wrapped(l.dilation, c.element()), l.kernel, 0, l.kernel});
         return;
     }
     double_groups(c, l, 2);

@@ -133,15 +133,16 @@ class NarrowBox {
                 offset(kW, columns);
         a.dst = to.values + (rows.windows.lo - to.origin[kB]) * to.stride[kB] +
                 (columns.windows.lo - to.origin[kW]) * to.stride[kW];
-        a.row_stride = b.dilation * source_.stride[kB];
-        a.tap_stride = w.dilation * source_.stride[kW];
+        a.row_stride = wrapped(b.dilation, source_.stride[kB]);
+        a.tap_stride = wrapped(w.dilation, source_.stride[kW]);
         a.rows = rows.taps.count();
         a.taps = columns.taps.count();
         a.divisor = divisor_of(rows, columns);
         a.rounding = s_.plan->spec.rounding;
         a.pairs = by_pairs(s_) && columns.windows.size() > 1;
-        const Loop line{rows.windows.size(), b.stride * source_.stride[kB], to.stride[kB]};
-        const Loop column{columns.windows.size(), w.stride * source_.stride[kW], to.stride[kW]};
+        const Loop line{rows.windows.size(), wrapped(b.stride, source_.stride[kB]), to.stride[kB]};
+        const Loop column{columns.windows.size(), wrapped(w.stride, source_.stride[kW]),
+                          to.stride[kW]};
         const Loop plane{to.planes, source_.plane_stride, to.plane_stride};
         const Loop slice{to.extent[kA], source_.stride[kA], to.stride[kA]};
         if (s_.inner.n == 1) {

@@ -84,7 +84,8 @@ class Worker {
 
     std::int64_t lane_step() const {
         const LoopAxis& lane = job_.lane;
-        return lane.pooled < 0 ? lane.in_stride : job_.geometry(lane).stride * lane.in_stride;
+        if (lane.pooled < 0) return lane.in_stride;
+        return wrapped(job_.geometry(lane).stride, lane.in_stride);
     }
 
     void together(const TapGrid& grid, int n) {

@@ -114,7 +114,8 @@ class Cover {
             x0 = x1;
             x1 = next;
         }
-        return m == 1 ? 0 : (x1 % m + m) % m;
+        const std::int64_t rest = x1 % m;
+        return rest < 0 ? rest + m : rest;
     }
 
     AxisGeometry g_;

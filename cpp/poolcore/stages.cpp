@@ -52,13 +52,13 @@ void pool_windows(const StageContext& c, const AxisGeometry& g, int axis, const 
         return pool_pixels(c, from, to,
                            {from.values + source, nullptr, to.values + result, nullptr},
                            windows.size(), g.stride,
-                           {g.dilation * stride, g.kernel, taps.first, taps.last});
+                           {wrapped(g.dilation, stride), g.kernel, taps.first, taps.last});
     const LoopNest nest =
-        window_loops(c, axis, from, to, windows.size(), g.stride * stride);
+        window_loops(c, axis, from, to, windows.size(), wrapped(g.stride, stride));
     call_rows(c, nest,
               {moved(from.values, source), moved(from.index, source), moved(to.values, result),
                moved(to.index, result)},
-              {g.dilation * stride, g.kernel, taps.first, taps.last});
+              {wrapped(g.dilation, stride), g.kernel, taps.first, taps.last});
 }
 
 void pool_across(const StageContext& c, const AxisGeometry& g, int axis, const Field& from,
@@ -110,7 +110,7 @@ void double_across(const StageContext& with_source, const AxisGeometry& g, int a
     const Doubled d = double_run(c, {copy.values, copy.index, copy.elements(), unit, piece},
                                  g.kernel);
     const LoopNest nest =
-        window_loops(c, axis, copy, to, to.extent[axis], g.stride * copy.stride[axis]);
+        window_loops(c, axis, copy, to, to.extent[axis], wrapped(g.stride, copy.stride[axis]));
     call_rows(c, nest, {d.from, d.from_index, to.values, to.index}, d.taps);
     c.scratch->release(mark);
 }
@@ -220,7 +220,7 @@ void window_rows(const StageContext& c, const AxisGeometry& b, const AxisGeometr
     a.dst = to.values + (windows.lo - to.origin[kB]) * to.stride[kB];
     a.n1 = windows.size();
     a.n = to.extent[kW];
-    a.src_stride1 = b.stride * from.stride[kB];
+    a.src_stride1 = wrapped(b.stride, from.stride[kB]);
     a.dst_stride1 = to.stride[kB];
     a.row_stride = from.stride[kB];
     a.rows = taps.count();
