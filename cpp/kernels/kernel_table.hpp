@@ -95,7 +95,16 @@ struct PickArgs {
     std::int64_t src_stride0, src_stride1;
     std::int64_t step;
 };
-inline constexpr int kNumPicks = 4;
+inline constexpr int kNumSizes = 4;  // of elements: 1, 2, 4, 8 bytes
+
+// turn: dst[x][r] = src[r][x], r < rows, x < n, of elements of any type of that size; rows of src and
+// of dst are contiguous. dst overlaps no source.
+struct TurnArgs {
+    const std::byte* src;
+    std::byte* dst;
+    std::int64_t rows, n;
+    std::int64_t src_stride, dst_stride;
+};
 
 // running: dst[w][x] = T over taps w*stride + j, j < taps, of src[t][x]; tap t lies
 // (t - first)*tap_stride bytes after src, and outside [first, last) it is the identity. Windows are
@@ -275,6 +284,7 @@ using RunningKernel = void (*)(const RunningArgs&);
 using PlanesKernel = void (*)(const PlanesArgs&);
 using FlatKernel = void (*)(const FlatArgs&);
 using PickKernel = void (*)(const PickArgs&);
+using TurnKernel = void (*)(const TurnArgs&);
 using ArgWindowKernel = void (*)(const ArgWindowArgs&);
 using NarrowKernel = void (*)(const NarrowArgs&);
 using PackKernel = void (*)(const PackArgs&);
@@ -291,7 +301,8 @@ struct KernelTable {
     RunningKernel running[kNumCombines][kNumWorks];  // null for kSum and kArgMax
     PlanesKernel planes[kNumCombines][kNumWorks];  // null for kArgMax
     FlatKernel flat[kNumCombines][kNumWorks];      // as window
-    PickKernel pick[kNumPicks];                    // by the logarithm of the element's size
+    PickKernel pick[kNumSizes];                    // by the logarithm of the element's size
+    TurnKernel turn[kNumSizes];
     ArgWindowKernel arg_window[kNumArgKinds];
     NarrowKernel narrow[kNumNarrows][kNumDTypes];  // null where a type is wide enough
     PackKernel pack[kNumChanges][kNumDTypes][kNumWorks];

@@ -14,6 +14,7 @@
 #include "kernels/running.inl.hpp"
 #include "kernels/rows.inl.hpp"
 #include "kernels/slide.inl.hpp"
+#include "kernels/turn.inl.hpp"
 #include "kernels/window.inl.hpp"
 
 namespace poolcore {
@@ -338,14 +339,20 @@ constexpr void add_narrows(KernelTable& t) {
     t.narrow[at(Narrow::kSum)][at(DType::kBool)] = t.narrow[at(Narrow::kSum)][at(DType::kUInt8)];
 }
 
+template <class T>
+constexpr void add_moves(KernelTable& t, int size) {
+    t.pick[size] = pick<T>;
+    t.turn[size] = turn<T>;
+}
+
 constexpr KernelTable make_table() {
     KernelTable t{};
     t.vector_bytes = POOLCORE_VECTOR_BYTES;
     add_narrows(t);
-    t.pick[0] = pick<std::uint8_t>;
-    t.pick[1] = pick<std::uint16_t>;
-    t.pick[2] = pick<std::uint32_t>;
-    t.pick[3] = pick<std::uint64_t>;
+    add_moves<std::uint8_t>(t, 0);
+    add_moves<std::uint16_t>(t, 1);
+    add_moves<std::uint32_t>(t, 2);
+    add_moves<std::uint64_t>(t, 3);
     add_order<std::int8_t>(t);
     add_order<std::uint8_t>(t);
     add_order<std::int16_t>(t);

@@ -154,6 +154,7 @@ std::int64_t parts(std::int64_t all, std::int64_t share) { return (all + share -
 std::int64_t outputs_per_task(const Schedule& s, int threads) {
     constexpr std::int64_t kSmall = 4096;
     constexpr std::int64_t kLarge = 256 * 1024;
+    if (threads == 0) return kLarge;
     std::int64_t inputs = 1;
     for (int i = 0; i < s.plan->rank; ++i) inputs = times(inputs, s.plan->in_shape[i]);
     // At least one: an empty result is described too.

@@ -1,0 +1,236 @@
+#include "poolcore/turned.hpp"
+
+#include <algorithm>
+#include <bit>
+
+#include "poolcore/flat.hpp"
+#include "poolcore/stages.hpp"
+
+namespace poolcore {
+namespace {
+
+// A block of planes and what it becomes: as many vectors of planes as stay near, and no larger
+// planes than let one vector of them stay at hand.
+constexpr std::int64_t kNearBlock = 64 * 1024;
+constexpr std::int64_t kMostBlock = 384 * 1024;
+// Rows so far apart share their places in the nearest cache.
+constexpr std::int64_t kAlias = 2048;
+
+// Runs go from the last axis on, as long as neighbours follow each other; false if they never do.
+template <class View>
+bool lay_out(const View& view, const PoolSpec& spec, TurnedArray& array) {
+    PlaneLayout& plane = array.plane;
+    array.item = static_cast<std::int64_t>(item_size(view.dtype));
+    bool joined = true;
+    for (int i = spec.n_axes - 1; i >= 0; --i) {
+        const std::int64_t n = view.shape[spec.axes[i]], stride = view.strides[spec.axes[i]];
+        if (i == spec.n_axes - 1) {
+            array.row = n;
+        } else {
+            array.rows = times(array.rows, n);
+            joined = joined && array.pad == 0;
+        }
+        if (n == 1) continue;
+        joined = joined && stride == plane.run * array.item;
+        if (joined) {
+            plane.run *= n;
+        } else {
+            plane.n[i] = n;
+            plane.stride[i] = stride;
+        }
+    }
+    return plane.run > 1 || times(array.rows, array.row) == 1;
+}
+
+// Calls each(run, element) with the place of every run of a plane in bytes, and its first element.
+template <class Each>
+void for_runs(const PlaneLayout& p, const Each& each) {
+    std::int64_t element = 0;
+    for (std::int64_t a = 0; a < p.n[0]; ++a)
+        for (std::int64_t b = 0; b < p.n[1]; ++b)
+            for (std::int64_t c = 0; c < p.n[2]; ++c, element += p.run)
+                each(a * p.stride[0] + b * p.stride[1] + c * p.stride[2], element);
+}
+
+// A plan for `lanes` planes side by side.
+PoolPlan turned_plan(const PoolPlan& plan, std::int64_t lanes) {
+    PoolPlan turned = plan;
+    const int n = plan.spec.n_axes;
+    turned.rank = n + 1;
+    turned.out_elements = lanes;
+    for (int i = 0; i < n; ++i) {
+        turned.spec.axes[i] = i;
+        turned.in_shape[i] = plan.geometry[i].in;
+        turned.out_shape[i] = plan.geometry[i].out;
+        turned.out_elements *= plan.geometry[i].out;
+    }
+    turned.in_shape[n] = turned.out_shape[n] = lanes;
+    return turned;
+}
+
+// A block of planes.
+template <class View>
+View block_view(DType dtype, const PoolPlan& plan, const std::int64_t shape[kMaxRank],
+                std::int64_t pad) {
+    View view;
+    view.dtype = dtype;
+    view.rank = plan.rank;
+    std::int64_t stride = static_cast<std::int64_t>(item_size(dtype));
+    for (int i = plan.rank - 1; i >= 0; --i) {
+        view.shape[i] = shape[i];
+        view.strides[i] = stride;
+        stride *= shape[i];
+        if (i == plan.spec.n_axes - 1) stride += pad;
+    }
+    return view;
+}
+
+}  // namespace
+
+Turned::Turned(const PoolPlan& plan, const Schedule& laid, const TurnedArray arrays[3],
+               std::int64_t lanes)
+    : plan_(turned_plan(plan, lanes)), laid_(laid), in_(arrays[0]), out_(arrays[1]),
+      index_(arrays[2]), lanes_(lanes) {
+    const auto in =
+        block_view<StridedView>(plan.in_dtype, plan_, plan_.in_shape, in_.pad);
+    const auto out = block_view<MutableView>(plan.out_dtype, plan_, plan_.out_shape, 0);
+    const auto index = block_view<MutableView>(DType::kInt64, plan_, plan_.out_shape, 0);
+    boxes_.emplace(plan_, in, out, index_.item ? &index : nullptr, 0);
+    for (int i = 0; i < laid.n_batch; ++i)
+        n_tasks_ *= i == laid.n_batch - 1 ? (laid.batch[i].n + lanes - 1) / lanes
+                                          : laid.batch[i].n;
+}
+
+std::int64_t Turned::scratch_bytes() const {
+    std::int64_t bytes = boxes_->scratch_bytes();
+    for (const TurnedArray* a : {&in_, &out_, &index_})
+        bytes += Scratch::footprint(a->block_bytes(lanes_));
+    return bytes;
+}
+
+void Turned::pool(std::int64_t number, Scratch& scratch) const {
+    const BatchAxis& planes = laid_.batch[laid_.n_batch - 1];
+    const std::int64_t blocks = (planes.n + lanes_ - 1) / lanes_;
+    const std::int64_t first = number % blocks * lanes_;
+    const std::int64_t lanes = std::min(lanes_, planes.n - first);
+    const std::byte* in = laid_.in + first * planes.in_stride;
+    std::byte* out = laid_.out + first * planes.out_stride;
+    std::byte* index = index_.item ? laid_.index + first * planes.index_stride : nullptr;
+    number /= blocks;
+    for (int i = laid_.n_batch - 2; i >= 0; --i) {
+        const BatchAxis& axis = laid_.batch[i];
+        in += number % axis.n * axis.in_stride;
+        out += number % axis.n * axis.out_stride;
+        if (index) index += number % axis.n * axis.index_stride;
+        number /= axis.n;
+    }
+    std::byte* const block = scratch.take(in_.block_bytes(lanes_));
+    std::byte* const result = scratch.take(out_.block_bytes(lanes_));
+    std::byte* const places = scratch.take(index_.block_bytes(lanes_));
+    for_runs(in_.plane, [&](std::int64_t at, std::int64_t element) {
+        turn(in_, {in + at, block + in_.place(element, lanes_), lanes, in_.plane.run,
+                   planes.in_stride, lanes_ * in_.item});
+    });
+    boxes_->pool_all(block, result, index ? places : nullptr, lanes, scratch);
+    const auto turn_back = [&](const TurnedArray& array, const std::byte* from, std::byte* to,
+                               std::int64_t plane_stride) {
+        for_runs(array.plane, [&](std::int64_t at, std::int64_t element) {
+            turn(array, {from + array.place(element, lanes_), to + at, array.plane.run, lanes,
+                         lanes_ * array.item, plane_stride});
+        });
+    };
+    turn_back(out_, result, out, planes.out_stride);
+    if (index) turn_back(index_, places, index, planes.index_stride);
+}
+
+void Turned::turn(const TurnedArray& array, const TurnArgs& args) const {
+    const int size = std::countr_zero(static_cast<std::uint64_t>(array.item));
+    boxes_->kernels().turn[size](args);
+}
+
+namespace {
+
+// What decides, along the axis of the rows.
+struct Row {
+    const AxisGeometry& g;
+    std::int64_t vector;  // elements of the kernels' type
+    bool overlaps() const { return g.kernel > g.stride; }
+    bool padded() const { return g.pad_lo > 0 || g.pad_hi > 0; }
+    bool shorter_than(std::int64_t n) const { return g.out < n; }
+};
+
+// With windows of one kernel for both axes rows of a quarter of a vector are enough, and flat
+// needs no rows at all.
+bool pays_for_small_windows(const Schedule& s, const KernelTable& kernels, const Row& row) {
+    const AxisGeometry& b = s.axis[kB].geometry;
+    Field from, to;
+    from.planes = to.planes = s.batch[s.n_batch - 1].n;
+    for (int x = kA; x <= kW; ++x) {
+        from.extent[x] = s.axis[x].geometry.in;
+        to.extent[x] = s.axis[x].geometry.out;
+    }
+    if (pays_flat(kernels, s.combine, s.element(), b, row.g, from, to)) return false;
+    const bool order = s.combine != Combine::kSum;
+    return row.shorter_than(row.vector / 4) ||
+           (order && row.g.kernel == 3 && row.g.stride == 2 && row.shorter_than(row.vector));
+}
+
+bool pays_for_orders(const Row& row) {
+    const std::int64_t k = row.g.kernel;
+    if (row.overlaps() || row.padded()) return true;
+    if (k == 4 || k == 8) return row.g.out > 1 && row.shorter_than(4);
+    return k != 3 || row.shorter_than(row.vector);
+}
+
+bool pays_for_sums(const Schedule& s, const Row& row) {
+    const bool native = s.direct_in;  // others are converted, a row at a time
+    if (native && !row.shorter_than(6 * row.vector)) return false;
+    if (row.g.stride == 1) return true;
+    if (!row.overlaps()) return (!native || row.padded()) && row.shorter_than(8);
+    return !native || row.g.kernel >= 2 * row.g.stride || row.shorter_than(8);
+}
+
+// Measured for vectors of 16, 32 and 64 bytes: see docs/performance.md.
+bool pays(const Schedule& s, const KernelTable& kernels) {
+    const auto last = s.order + s.n_stages;
+    if (std::find(s.order, last, kW) == last) return false;
+    const Row row{s.axis[kW].geometry, kernels.vector_bytes / s.element()};
+    if (s.with_index()) {
+        const bool long_windows = window_taps(*s.plan) > kMaxArgTaps || uses_doubling(row.g);
+        const bool wide = kernels.vector_bytes == kLargestVector || row.overlaps();
+        return long_windows || (wide && row.g.out > 1 && row.shorter_than(row.vector));
+    }
+    if (s.together >= 0) return pays_for_small_windows(s, kernels, row);
+    return s.combine == Combine::kSum ? pays_for_sums(s, row) : pays_for_orders(row);
+}
+
+}  // namespace
+
+void choose_turned(const PoolPlan& plan, const StridedView& in, const MutableView& out,
+                   const MutableView* indices, const Boxes& laid, int threads,
+                   std::optional<Turned>& turned) {
+    const Schedule& s = laid.schedule();
+    const std::int64_t vector = laid.kernels().vector_bytes;
+    if (vector == 0 || plan.adaptive || s.inner.n > 1 || s.n_batch == 0 || s.huge ||
+        s.whole_planes || !pays(s, laid.kernels()))
+        return;
+    TurnedArray arrays[3];
+    const std::int64_t item = static_cast<std::int64_t>(item_size(plan.in_dtype));
+    const std::int64_t lanes = vector / item;
+    const AxisGeometry& rows = plan.geometry[plan.spec.n_axes - 1];
+    if (times(rows.in, vector) % kAlias == 0) {
+        if (rows.stride == 1 && rows.in >= 64) return;
+        arrays[0].pad = kScratchAlign;
+    }
+    if (!lay_out(in, plan.spec, arrays[0]) || !lay_out(out, plan.spec, arrays[1])) return;
+    if (indices && !lay_out(*indices, plan.spec, arrays[2])) return;
+    const std::int64_t planes = s.batch[s.n_batch - 1].n;
+    std::int64_t plane = 0;  // bytes, with what it becomes
+    for (const TurnedArray& a : arrays) plane = std::min(kMany, plane + a.block_bytes(1));
+    if (planes < lanes / 2 || times(plane, lanes) > kMostBlock) return;
+    const std::int64_t share = std::min(planes, std::max(lanes, planes / threads));
+    const std::int64_t near = std::clamp(kNearBlock / plane, lanes, 4 * lanes);
+    turned.emplace(plan, s, arrays, even_share(planes, std::min(share, near)));
+}
+
+}  // namespace poolcore
