@@ -339,20 +339,17 @@ constexpr void add_narrows(KernelTable& t) {
     t.narrow[at(Narrow::kSum)][at(DType::kBool)] = t.narrow[at(Narrow::kSum)][at(DType::kUInt8)];
 }
 
-template <class T>
-constexpr void add_moves(KernelTable& t, int size) {
-    t.pick[size] = pick<T>;
-    t.turn[size] = turn<T>;
+template <class... T>
+constexpr void add_moves(KernelTable& t) {
+    int size = 0;
+    ((t.pick[size] = pick<T>, t.turn[size++] = turn<T>), ...);
 }
 
 constexpr KernelTable make_table() {
     KernelTable t{};
     t.vector_bytes = POOLCORE_VECTOR_BYTES;
     add_narrows(t);
-    add_moves<std::uint8_t>(t, 0);
-    add_moves<std::uint16_t>(t, 1);
-    add_moves<std::uint32_t>(t, 2);
-    add_moves<std::uint64_t>(t, 3);
+    add_moves<std::uint8_t, std::uint16_t, std::uint32_t, std::uint64_t>(t);
     add_order<std::int8_t>(t);
     add_order<std::uint8_t>(t);
     add_order<std::int16_t>(t);
