@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -122,6 +124,57 @@ def test_channels_last_both_ways(rng: np.random.Generator) -> None:
     flat = x[0].reshape(x.shape[1], -1, x.shape[-1])
     assert_same(np.take_along_axis(flat, index.reshape(len(flat), -1, 17), 1),
                 value.reshape(len(flat), -1, 17))  # fmt: skip
+
+
+def compare_layouts(x: np.ndarray, kernel: Any, stride: int, size: Any) -> None:
+    """Channels last and first, by paths that share little: x has its channels last."""
+    first = np.ascontiguousarray(np.moveaxis(x, -1, 1))
+    padding = tuple(k // 2 for k in kernel)
+    calls: list[tuple[str, Any, dict[str, Any]]] = [
+        ("max_pool2d", (kernel, stride, padding), {}),
+        ("avg_pool2d", (kernel, stride, padding), {}),
+        ("adaptive_max_pool2d", (size,), {}),
+        ("adaptive_avg_pool2d", (size,), {}),
+    ]
+    if x.size < 100_000:
+        calls.append(("max_pool2d", (kernel, stride, padding), {"return_indices": True}))
+    for call, arguments, how in calls:
+        pooling = getattr(poolcore, call)
+        both = [pooling(x, *arguments, layout="NHWC", **how), pooling(first, *arguments, **how)]
+        if how:
+            both = [np.concatenate([np.ravel(np.moveaxis(index, axis, 1))])
+                    for (_, index), axis in zip(both, (-1, 1), strict=True)]  # fmt: skip
+        else:
+            both[0] = np.ascontiguousarray(np.moveaxis(both[0], -1, 1))
+        assert_same(both[0], both[1], f"{call} {x.shape} {x.dtype} {arguments}")
+
+
+# Shape with channels last, kernel, stride, output size.
+MANY_CHANNELS = [
+    ((14, 13, 528), (14, 10), 1, (3, 4)),  # the last of boxes of 17 lanes would have a single one
+    ((11, 16, 590), (10, 8), 1, (5, 7)),
+    ((16, 13, 621), (15, 8), 1, (5, 7)),
+    ((36, 15, 656), (17, 15), 1, (29, 1)),  # whole rows, halved in scratch
+    ((35, 18, 546), (29, 6), 2, (34, 2)),
+]
+
+
+@pytest.mark.parametrize("given", MANY_CHANNELS, ids=name)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_many_channels(given: Any, dtype: Any, rng: np.random.Generator) -> None:
+    shape, kernel, stride, size = given
+    compare_layouts(rng.standard_normal((1, *shape)).astype(dtype), kernel, stride, size)
+
+
+def test_any_channels(rng: np.random.Generator) -> None:
+    for _ in range(150):
+        h, w = (int(v) for v in rng.integers(1, 40, 2))
+        channels = int(rng.integers(2, 1 + min(700, 200_000 // (h * w))))
+        kernel = int(rng.integers(1, h + 1)), int(rng.integers(1, w + 1))
+        size = tuple(int(v) for v in rng.integers(1, (h + 3, w + 3)))
+        dtype = (np.float64, np.float32, np.uint8, np.float16)[rng.integers(4)]
+        x = (rng.random((1, h, w, channels)) * 200).astype(dtype)
+        compare_layouts(x, kernel, int(rng.integers(1, 4)), size)
 
 
 @pytest.mark.failure(26)

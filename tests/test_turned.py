@@ -103,7 +103,7 @@ def test_types(dtype: np.dtype, rng: np.random.Generator) -> None:
                 assert_same(got, want, f"{op} {how} {shape} {window} on {target}")
 
 
-@pytest.mark.parametrize("planes", [1, 7, 8, 15, 16, 17, 31, 33, 64, 65, 130])
+@pytest.mark.parametrize("planes", [1, 7, 8, 15, 16, 17, 31, 33, 64, 65, 130, 1121])
 def test_numbers_of_planes(planes: int, rng: np.random.Generator) -> None:
     """Blocks of all sizes: a last one of a single plane, planes that fill no vector."""
     for dtype, window in itertools.product((np.uint8, np.float32), WINDOWS[:4]):

@@ -62,8 +62,10 @@ bool turns_lines(const Schedule& s) {
     return s.inner.n == 1 && s.order[0] == kW && s.axis[kB].geometry.in >= kFewLines;
 }
 
+// Ordinary windows are never pooled tap by tap.
 bool halves_lanes(const Schedule& s, int axis) {
-    return axis == kW && s.inner.n == 1 && s.axis[kW].geometry.kernel >= kLongWindow &&
+    const AxisGeometry& g = s.axis[kW].geometry;
+    return axis == kW && s.inner.n == 1 && (g.period == 1 || g.kernel >= kLongWindow) &&
            !turns_lines(s);
 }
 

@@ -2,6 +2,7 @@
 // pooled, what is one task. Made once per call from the plan and the views; immutable.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "kernels/kernel_table.hpp"
@@ -107,6 +108,13 @@ inline std::int64_t times(std::int64_t a, std::int64_t b) {
 inline std::int64_t even_share(std::int64_t all, std::int64_t at_most) {
     const std::int64_t parts = (all + at_most - 1) / at_most;
     return (all + parts - 1) / parts;
+}
+
+// The same, of at least two each; perhaps a few more.
+inline std::int64_t share_without_one(std::int64_t all, std::int64_t at_most) {
+    std::int64_t share = std::max<std::int64_t>(2, even_share(all, at_most));
+    while (all % share == 1) ++share;
+    return share;
 }
 
 inline std::int64_t window_taps(const PoolPlan& plan) {

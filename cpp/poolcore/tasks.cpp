@@ -209,6 +209,8 @@ void choose_box(Schedule& s, int threads) {
 
 void count_tasks(Schedule& s) {
     s.n_tasks = 1;
+    // A last box of one lane would be taken for windows along the lanes.
+    if (s.inner.n > 1) s.box.inner = share_without_one(s.inner.n, s.box.inner);
     for (int x = 0; x < kNumPhysical; ++x) {
         const std::int64_t out = s.axis[x].geometry.out;
         s.box.out[x] = even_share(out, s.box.out[x]);

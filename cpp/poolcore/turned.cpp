@@ -230,7 +230,7 @@ void choose_turned(const PoolPlan& plan, const StridedView& in, const MutableVie
     if (planes < lanes / 2 || times(plane, lanes) > kMostBlock) return;
     const std::int64_t share = std::min(planes, std::max(lanes, planes / threads));
     const std::int64_t near = std::clamp(kNearBlock / plane, lanes, 4 * lanes);
-    turned.emplace(plan, s, arrays, even_share(planes, std::min(share, near)));
+    turned.emplace(plan, s, arrays, share_without_one(planes, std::min(share, near)));
 }
 
 }  // namespace poolcore
