@@ -1,5 +1,7 @@
 #include "poolcore/arg_kind.hpp"
 
+#include <algorithm>
+
 namespace poolcore {
 
 bool is_half(DType t) { return is_float(t) && item_size(t) == 2; }
@@ -55,8 +57,15 @@ ArgKind kind_of(const PoolSpec& spec, DType t) {
 
 namespace {
 
-// More taps, one by one, cost more than pooling axis by axis.
-constexpr std::int64_t kFewTaps = 30;
+// More taps, one by one, cost more than pooling axis by axis. That makes windows at every position,
+// so where they are far apart it costs as much more for each of them. See docs/performance.md.
+std::int64_t few_taps(const Schedule& s) {
+    const bool wide = item_size(s.plan->in_dtype) == 8, across = s.inner.n > 1;
+    std::int64_t taps = wide ? 12 : across ? 5 : 6;
+    for (const PooledAxis& axis : s.axis)
+        taps = times(taps, std::min(axis.geometry.stride, axis.geometry.kernel));
+    return std::max<std::int64_t>(taps, across && !wide ? 12 : 30);
+}
 
 // Rows and columns of a window that take longer one by one than by doubling, which has to carry
 // wide indices whatever the type, and to make all windows between those at a stride.
@@ -90,7 +99,7 @@ bool takes_arg_window(const Schedule& s) {
             __builtin_add_overflow(span, reach, &span))
             return false;
     }
-    const bool few = taps <= kFewTaps || s.axis[kW].geometry.out < kFewLanes || can_share_rows(s);
+    const bool few = taps <= few_taps(s) || s.axis[kW].geometry.out < kFewLanes || can_share_rows(s);
     return few && taps <= kMaxArgTaps && span <= INT32_MAX;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "poolcore/arg_kind.hpp"
 #include "poolcore/flat.hpp"
 #include "poolcore/stages.hpp"
 
@@ -190,16 +191,23 @@ bool pays_for_sums(const Schedule& s, const Row& row) {
     return !native || row.g.kernel >= 2 * row.g.stride || row.shorter_than(8);
 }
 
+// One by one the taps of windows side by side take no longer in short rows, unless they are narrow.
+bool pays_for_indices(const Schedule& s, const KernelTable& kernels, const Row& row) {
+    if (window_taps(*s.plan) > kMaxArgTaps || uses_doubling(row.g)) return true;
+    if (row.g.out < 2 || !row.shorter_than(row.vector)) return false;
+    const std::size_t item = item_size(s.plan->in_dtype);
+    if (!row.overlaps())
+        return kernels.vector_bytes == kLargestVector &&
+               (item < 4 || (item == 4 && row.g.kernel <= 5));
+    return item > 1 || row.g.stride > 1 || row.g.out < 16 || !can_share_rows(s);
+}
+
 // Measured for vectors of 16, 32 and 64 bytes: see docs/performance.md.
 bool pays(const Schedule& s, const KernelTable& kernels) {
     const auto last = s.order + s.n_stages;
     if (std::find(s.order, last, kW) == last) return false;
     const Row row{s.axis[kW].geometry, kernels.vector_bytes / s.element()};
-    if (s.with_index()) {
-        const bool long_windows = window_taps(*s.plan) > kMaxArgTaps || uses_doubling(row.g);
-        const bool wide = kernels.vector_bytes == kLargestVector || row.overlaps();
-        return long_windows || (wide && row.g.out > 1 && row.shorter_than(row.vector));
-    }
+    if (s.with_index()) return pays_for_indices(s, kernels, row);
     if (s.together >= 0) return pays_for_small_windows(s, kernels, row);
     return s.combine == Combine::kSum ? pays_for_sums(s, row) : pays_for_orders(row);
 }
