@@ -107,8 +107,48 @@ void pick_lines(const PickArgs& args) {
         }
 }
 
+template <class V, int... I>
+[[gnu::always_inline]] inline V every_second_three(V a, V b, Indices<I...>) {
+    return __builtin_shufflevector(a, b, (I / 3 * 6 + I % 3)...);
+}
+
+// Vectors of whole groups of three, whose last lanes the next one replaces.
+template <class T>
+std::int64_t pick_threes_in_vectors(const std::byte* src, std::byte* dst, std::int64_t n) {
+    constexpr std::int64_t size = sizeof(T);
+#if defined(__AVX512BW__)
+    constexpr int lanes = (size == 1 ? 16 : 32) / size;
+#else
+    constexpr int lanes = POOLCORE_VECTOR_BYTES == 0 ? 1 : 16 / size;
+#endif
+    std::int64_t x = 0;
+    if constexpr (lanes > 3) {
+        using V = Vec<T, lanes>;
+        for (; x + lanes <= n; x += lanes / 3 * 3) {
+            const std::byte* from = src + 2 * x * size;
+            const V a = load<V>(from), b = load<V>(from + lanes * size);
+            store(dst + x * size, every_second_three(a, b, typename CountTo<lanes>::type{}));
+        }
+    }
+    return x;
+}
+
+template <class T>
+void pick_threes(const PickArgs& args) {
+    const PickArgs a = args;
+    constexpr std::int64_t size = sizeof(T);
+    for (std::int64_t p = 0; p < a.n0; ++p)
+        for (std::int64_t q = 0; q < a.n1; ++q) {
+            const std::byte* src = a.src + p * a.src_stride0 + q * a.src_stride1;
+            std::byte* dst = a.dst + (p * a.n1 + q) * a.n * size;
+            for (std::int64_t x = pick_threes_in_vectors<T>(src, dst, a.n); x < a.n; ++x)
+                store(dst + x * size, load<T>(src + (x + x / 3 * 3) * size));
+        }
+}
+
 template <class T>
 void pick(const PickArgs& a) {
+    if (a.threes) return pick_threes<T>(a);
     a.step == 1 ? pick_lines<T, 1>(a) : pick_lines<T, 2>(a);
 }
 

@@ -86,14 +86,16 @@ struct FlatArgs {
     double divisor;  // float sums: the results are means; 0 for none
 };
 
-// pick: dst[p][q][i] = src[p][q][i*step], step 1 or 2, of elements of any type of that size; dst is
-// contiguous and overlaps no source, behind whose lines two vectors may be read.
+// pick: dst[p][q][i] = src[p][q][i*step], step 1 or 2, of elements of any type of that size; with
+// threes every second group of three instead, n a multiple of three. dst is contiguous and overlaps
+// no source, behind whose lines two vectors may be read.
 struct PickArgs {
     const std::byte* src;
     std::byte* dst;
     std::int64_t n0, n1, n;
     std::int64_t src_stride0, src_stride1;
     std::int64_t step;
+    bool threes;
 };
 inline constexpr int kNumSizes = 4;  // of elements: 1, 2, 4, 8 bytes
 

@@ -138,6 +138,7 @@ class Flat {
         a.src_stride0 = plane_;
         a.src_stride1 = wrapped(b_.stride, row_);
         a.step = w_.stride;
+        a.threes = false;
         const int size = __builtin_ctzll(static_cast<unsigned long long>(size_));
         c_.kernels->pick[size](a);
     }

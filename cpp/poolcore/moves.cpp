@@ -1,5 +1,6 @@
 #include "poolcore/moves.hpp"
 
+#include <bit>
 #include <cstring>
 
 namespace poolcore {
@@ -118,8 +119,15 @@ void pick(const std::byte* src, std::byte* dst, std::int64_t n, std::int64_t pix
 
 }  // namespace
 
-void pick_pixels(const std::byte* src, std::byte* dst, std::int64_t n, std::int64_t pixel,
-                 std::int64_t step) {
+void pick_pixels(const KernelTable& kernels, const std::byte* src, std::byte* dst, std::int64_t n,
+                 std::int64_t pixel, std::int64_t step) {
+    const bool threes = pixel % 3 == 0;
+    const std::int64_t part = threes ? pixel / 3 : pixel;
+    if (step == 2 * pixel && part <= (threes ? 4 : 8) &&
+        std::has_single_bit(static_cast<std::uint64_t>(part))) {
+        const PickArgs a{src, dst, 1, 1, n * (pixel / part), 0, 0, 2, threes};
+        return kernels.pick[std::countr_zero(static_cast<std::uint64_t>(part))](a);
+    }
     const auto picked = pixel <= kWidePixel / 2 ? pick<kWidePixel / 2> : pick<kWidePixel>;
     picked(src, dst, n, pixel, step);
 }

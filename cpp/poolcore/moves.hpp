@@ -92,8 +92,8 @@ inline bool picks_pixels(std::int64_t pixel, std::int64_t windows, std::int64_t 
     return pixel <= kWidePixel && windows > 4 && stride > 1 && stride <= 4;
 }
 
-// Copies n pixels that lie `step` bytes apart. Of src, kWidePixel bytes more may be read.
-void pick_pixels(const std::byte* src, std::byte* dst, std::int64_t n, std::int64_t pixel,
+// Copies n pixels that lie `step` bytes apart. Of src, two vectors more may be read.
+void pick_pixels(const KernelTable& kernels, const std::byte* src, std::byte* dst, std::int64_t n, std::int64_t pixel,
                  std::int64_t step);
 
 // What is left to do after doubling: one last combination, per position of the run.

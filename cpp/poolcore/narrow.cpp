@@ -199,8 +199,9 @@ class NarrowBox {
                 for (std::int64_t k = 0; k < loops[0].n; ++k) {
                     a.src = args.src + i * loops[2].from + j * loops[1].from + k * loops[0].from;
                     kernel(a);
-                    pick_pixels(a.dst, args.dst + i * loops[2].to + j * loops[1].to + k * loops[0].to,
-                                windows, pixel, stride * pixel);
+                    std::byte* const dst =
+                        args.dst + i * loops[2].to + j * loops[1].to + k * loops[0].to;
+                    pick_pixels(kernels_, a.dst, dst, windows, pixel, stride * pixel);
                 }
         scratch_.release(mark);
     }

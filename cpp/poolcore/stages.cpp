@@ -33,7 +33,7 @@ void pool_pixels(const StageContext& c, const Field& from, const Field& to, cons
                 const std::int64_t at = p * from.plane_stride + a * from.stride[kA] +
                                         b * from.stride[kB];
                 call_rows(c, nest, {ends.from + at, nullptr, line, nullptr}, taps);
-                pick_pixels(line,
+                pick_pixels(*c.kernels, line,
                             ends.to + p * to.plane_stride + a * to.stride[kA] + b * to.stride[kB],
                             windows, pixel, stride * pixel);
             }
