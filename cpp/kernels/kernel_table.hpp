@@ -123,9 +123,9 @@ struct RunningArgs {
 inline constexpr int kRunningVectors = 4;
 inline constexpr std::int64_t kLargestVector = 64;  // bytes, of all targets
 
-// planes: dst[p] = T over all elements of src[p][r][x], r < rows, x < n <= 8, p < planes: rows
-// first, or, for maxima and minima of floats, lanes first, and then rows <= 8. Strides are
-// positive; what lies between elements may be read. dst is contiguous and overlaps no source.
+// planes: dst[p] = T over all elements of src[p][r][x], r < rows, x < n, p < planes; of equal zeros
+// the first counts. Strides are positive. For sums n <= 8, rows go first, and what lies between
+// elements may be read. dst is contiguous and overlaps no source.
 struct PlanesArgs {
     const std::byte* src;
     std::byte* dst;

@@ -1,5 +1,5 @@
-// planes: one result from each of many small planes, eight planes side by side. See PlanesArgs for
-// the contract.
+// planes: the sum of each of many small planes, eight planes side by side. See PlanesArgs for the
+// contract.
 #pragma once
 
 #include "kernels/kernel_table.hpp"
@@ -86,26 +86,13 @@ void lines_of(const std::byte* p, std::int64_t count, const PlanesArgs& a, bool 
     v = O::combine(v, rest);
 }
 
-// One plane as eight lanes whose combination is the result: rows first, or, where that would
-// change which of two equal zeros comes first, lanes first (then at most eight rows).
+// One plane as eight lanes whose combination is the result.
 template <class O>
 [[gnu::always_inline]] inline PlaneVec<O> plane_lanes(const std::byte* p, const PlanesArgs& a,
                                                       PlaneVec<O> keep, bool wide) {
-    using T = typename O::T;
-    const auto masked = [&](PlaneVec<O> v) {
-        return keep != T(0) ? v : splat<T, kPlaneLanes>(O::identity());
-    };
-    if constexpr (O::kRowsFirst || !kIsFloat<T>) {
-        PlaneVec<O> lines;
-        lines_of<O>(p, a.rows, a, wide, lines);
-        return masked(lines);
-    } else {
-        PlaneVec<O> lines[kPlaneLanes];
-        for (int r = 0; r < kPlaneLanes; ++r)
-            lines[r] = r < a.rows ? masked(line_of<O>(p + r * a.row_stride, a, wide))
-                                  : splat<T, kPlaneLanes>(O::identity());
-        return across<O>(lines);
-    }
+    PlaneVec<O> lines;
+    lines_of<O>(p, a.rows, a, wide, lines);
+    return keep != typename O::T(0) ? lines : splat<typename O::T, kPlaneLanes>(O::identity());
 }
 
 template <class O>

@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "kernels/arg_window.inl.hpp"
+#include "kernels/extremes.inl.hpp"
 #include "kernels/finish.inl.hpp"
 #include "kernels/flat.inl.hpp"
 #include "kernels/narrow.inl.hpp"
@@ -50,11 +51,10 @@ constexpr int work_of() {
     return 2 * log2 + (is_unsigned ? 1 : 0);
 }
 
-constexpr int at(Combine c) { return static_cast<int>(c); }
-constexpr int at(Change c) { return static_cast<int>(c); }
-constexpr int at(Finish f) { return static_cast<int>(f); }
-constexpr int at(Narrow n) { return static_cast<int>(n); }
-constexpr int at(DType d) { return static_cast<int>(d); }
+template <class Enum>
+constexpr int at(Enum e) {
+    return static_cast<int>(e);
+}
 
 // Integers of 64 bits are rare: they take two kernels.
 template <class T>
@@ -68,11 +68,11 @@ constexpr void add_order(KernelTable& t) {
     t.slide[at(Combine::kMax)][w] = slide<MaxOp<T>>;
     if constexpr (kHasWindow<T>) t.window[at(Combine::kMax)][w] = window<MaxOp<T>>;
     if constexpr (kHasWindow<T>) t.flat[at(Combine::kMax)][w] = flat<MaxOp<T>>;
-    t.planes[at(Combine::kMax)][w] = planes<MaxOp<T>>;
+    t.planes[at(Combine::kMax)][w] = extremes<MaxOp<T>>;
+    t.planes[at(Combine::kMin)][w] = extremes<MinOp<T>>;
     t.running[at(Combine::kMax)][w] = running<MaxOp<T>>;
     if constexpr (kHasWindow<T>) t.window[at(Combine::kMin)][w] = window<MinOp<T>>;
     if constexpr (kHasWindow<T>) t.flat[at(Combine::kMin)][w] = flat<MinOp<T>>;
-    t.planes[at(Combine::kMin)][w] = planes<MinOp<T>>;
     t.running[at(Combine::kMin)][w] = running<MinOp<T>>;
     t.slide[at(Combine::kMin)][w] = slide<MinOp<T>>;
 }
@@ -86,11 +86,11 @@ constexpr void add_omit(KernelTable& t) {
     t.slide[at(Combine::kMinOmit)][w] = slide<OmitOp<T, false>>;
     t.window[at(Combine::kMaxOmit)][w] = window<OmitOp<T, true>>;
     t.flat[at(Combine::kMaxOmit)][w] = flat<OmitOp<T, true>>;
-    t.planes[at(Combine::kMaxOmit)][w] = planes<OmitOp<T, true>>;
+    t.planes[at(Combine::kMaxOmit)][w] = extremes<OmitOp<T, true>>;
+    t.planes[at(Combine::kMinOmit)][w] = extremes<OmitOp<T, false>>;
     t.running[at(Combine::kMaxOmit)][w] = running<OmitOp<T, true>>;
     t.window[at(Combine::kMinOmit)][w] = window<OmitOp<T, false>>;
     t.flat[at(Combine::kMinOmit)][w] = flat<OmitOp<T, false>>;
-    t.planes[at(Combine::kMinOmit)][w] = planes<OmitOp<T, false>>;
     t.running[at(Combine::kMinOmit)][w] = running<OmitOp<T, false>>;
 }
 
@@ -102,6 +102,11 @@ constexpr void add_sum(KernelTable& t) {
     if constexpr (kHasWindow<T>) t.window[at(Combine::kSum)][w] = window<SumOp<T>>;
     if constexpr (kHasWindow<T>) t.flat[at(Combine::kSum)][w] = flat<SumOp<T>>;
     t.planes[at(Combine::kSum)][w] = planes<SumOp<T>>;
+}
+
+template <class... T>
+constexpr void add_sums(KernelTable& t) {
+    (add_sum<T>(t), ...);
 }
 
 template <class T>
@@ -362,13 +367,8 @@ constexpr KernelTable make_table() {
     add_order<double>(t);
     add_omit<float>(t);
     add_omit<double>(t);
-    add_sum<std::int16_t>(t);
-    add_sum<std::uint16_t>(t);
-    add_sum<std::int32_t>(t);
-    add_sum<std::int64_t>(t);
-    add_sum<std::uint64_t>(t);
-    add_sum<float>(t);
-    add_sum<double>(t);
+    add_sums<std::int16_t, std::uint16_t, std::int32_t, std::int64_t, std::uint64_t>(t);
+    add_sums<float, double>(t);
     add_arg<std::int32_t>(t);
     add_arg<std::uint32_t>(t);
     add_arg<std::int64_t>(t);

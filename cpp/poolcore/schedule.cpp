@@ -240,33 +240,8 @@ void find_together(Schedule& s) {
             s.together = i;
 }
 
-// One window, which is the axis itself.
-bool is_whole(const AxisGeometry& g) {
-    return g.out == 1 && g.kernel == g.in && g.dilation == 1 && g.pad_lo == 0 && g.pad_hi == 0;
-}
-
-// Planes of kB and kW; kA, where it is pooled, in a stage of its own, before or after them.
-void find_whole_planes(Schedule& s) {
-    const AxisGeometry& b = s.axis[kB].geometry;
-    const AxisGeometry& w = s.axis[kW].geometry;
-    const bool lanes_first = s.combine != Combine::kSum && pools_floats(s);
-    int planes = 0;
-    for (int i = 0; i < s.n_stages; ++i) planes += s.order[i] != kA;
-    const bool side_by_side = s.n_stages == planes || s.order[1] != kA;
-    // The kernel's own order, which integers do not mind.
-    const int first = s.order[0] == kA ? s.order[1] : s.order[0];
-    const bool in_order = !pools_floats(s) || first == (lanes_first ? kW : kB);
-    s.whole_planes = planes == 2 && side_by_side && in_order && s.inner.n == 1 &&
-                     (s.n_stages == 3 ? s.axis[kA].in_stride > 0
-                                      : s.axis[kA].geometry.out == 1) &&
-                     !s.with_index() && is_whole(b) && is_whole(w) && w.in <= kMaxPlaneSide &&
-                     s.axis[kB].in_stride > 0 && s.axis[kW].in_stride > 0 &&
-                     (!lanes_first || b.in <= kMaxPlaneSide) &&
-                     (s.n_batch == 0 || s.batch[s.n_batch - 1].in_stride > 0);
-    if (s.whole_planes) s.together = -1;
-}
-
-void choose_direct(Schedule& s) {
+// The kernels' type is that of x, whose lanes are neighbours, and nothing is to be changed.
+bool may_read_x(const Schedule& s) {
     const PoolPlan& plan = *s.plan;
     const std::int64_t size = s.element();
     const bool native =
@@ -274,17 +249,53 @@ void choose_direct(Schedule& s) {
         static_cast<std::int64_t>(item_size(plan.in_dtype)) == size;
     const bool lanes = s.inner.n > 1 ? s.inner.in_stride == size
                                      : s.axis[kW].in_stride == size || s.axis[kW].geometry.in == 1;
-    if (s.arg_window) s.direct_in = lanes;
+    if (s.arg_window) return lanes;
+    return native && lanes && s.change == Change::kNone && !s.has_aux && !s.with_index() &&
+           !s.powers;
+}
+
+// One window, which is the axis itself.
+bool is_whole(const AxisGeometry& g) {
+    return g.out == 1 && g.kernel == g.in && g.dilation == 1 && g.pad_lo == 0 && g.pad_hi == 0;
+}
+
+// Bytes of a plane that one call of a kernel may take: more could keep a signal waiting.
+constexpr std::int64_t kMostPlane = 1024 * 1024;
+
+// Planes of kB and kW; kA, where it is pooled, in a stage of its own, before or after them.
+void find_whole_planes(Schedule& s) {
+    const AxisGeometry& b = s.axis[kB].geometry;
+    const AxisGeometry& w = s.axis[kW].geometry;
+    const bool order = s.combine != Combine::kSum;
+    int planes = 0;
+    for (int i = 0; i < s.n_stages; ++i) planes += s.order[i] != kA;
+    const bool side_by_side = s.n_stages == planes || s.order[1] != kA;
+    // The kernel's own order, which integers do not mind.
+    const int first = s.order[0] == kA ? s.order[1] : s.order[0];
+    const bool in_order = !pools_floats(s) || first == (order ? kW : kB);
+    const bool fits = w.in <= kMaxPlaneSide || (order && may_read_x(s));
+    s.whole_planes = planes == 2 && side_by_side && in_order && s.inner.n == 1 &&
+                     (s.n_stages == 3 ? s.axis[kA].in_stride > 0
+                                      : s.axis[kA].geometry.out == 1) &&
+                     !s.with_index() && is_whole(b) && is_whole(w) && fits &&
+                     times(times(b.in, w.in), s.element()) <= kMostPlane &&
+                     s.axis[kB].in_stride > 0 && s.axis[kW].in_stride > 0 &&
+                     (s.n_batch == 0 || s.batch[s.n_batch - 1].in_stride > 0);
+    if (s.whole_planes) s.together = -1;
+}
+
+void choose_direct(Schedule& s) {
+    const PoolPlan& plan = *s.plan;
+    const std::int64_t size = s.element();
+    s.direct_in = may_read_x(s);
     if (s.arg_window) return;
-    s.direct_in = native && lanes && s.change == Change::kNone && !s.has_aux && !s.with_index() &&
-                  !s.powers;
     const std::int64_t item = static_cast<std::int64_t>(item_size(plan.in_dtype));
     const bool in_lanes = s.inner.n > 1
                               ? s.inner.in_stride == item
                               : s.axis[kW].in_stride == item || s.axis[kW].geometry.in == 1;
     const bool across = s.inner.n > 1 || s.order[0] != kW;
     s.widens = s.combine == Combine::kSum && s.change == Change::kNone && !s.has_aux &&
-               !s.powers && !native && in_lanes && across && s.together != 0 && !s.whole_planes;
+               !s.powers && !s.direct_in && in_lanes && across && s.together != 0 && !s.whole_planes;
     const bool same = static_cast<std::int64_t>(item_size(plan.out_dtype)) == size;
     const bool out_lanes = s.inner.n > 1
                                ? s.inner.out_stride == size

@@ -72,7 +72,7 @@ struct Schedule {
     int order[kNumPhysical];  // pooled in this order; axes with nothing to do are left out
     int n_stages = 0;
     int together = -1;  // stages together and together + 1, kB and kW, are one kernel's work
-    bool whole_planes = false;  // every window is a small plane of its own: see PlanesArgs
+    bool whole_planes = false;  // every window is a plane of its own: see PlanesArgs
     bool arg_window = false;  // indices by one kernel for all axes: see arg_box.hpp
     BatchAxis inner;  // strides of the contiguous run; n = 1 when kW holds the lanes
     BatchAxis batch[kMaxRank];

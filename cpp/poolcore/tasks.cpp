@@ -62,7 +62,7 @@ std::int64_t box_scratch(const Schedule& s, const BoxShape& box) {
     for (int i = 0; i < s.n_stages; ++i) {
         const int x = s.order[i];
         const AxisGeometry& g = s.axis[x].geometry;
-        if (i == s.together) {
+        if (i == s.together || (s.whole_planes && x != kA)) {  // one kernel's work
             extent[kB] = box.out[kB];
             extent[kW] = box.out[kW];
             total = std::min(kMany, total + bytes());
