@@ -76,28 +76,26 @@ struct Pooler {
 
 Boxes::Boxes(const PoolPlan& plan, const StridedView& in, const MutableView& out,
              const MutableView* indices, int threads)
-    : adaptive_(plan.adaptive), kernels_(poolcore::kernels()) {
-    if (adaptive_) {
-        schedule_ = make_adaptive_schedule(plan, in, out, indices, threads);
-        return;
-    }
-    schedule_ = make_schedule(plan, in, out, indices, threads);
-    has_plain_ = schedule_.has_aux && !schedule_.huge;
-    if (!has_plain_) return;
-    plain_plan_ = plan;
-    plain_plan_.spec.nan_policy = NanPolicy::kPropagate;
-    plain_plan_.small_sums = true;
-    plain_ = make_schedule(plain_plan_, in, out, indices, threads);
-    plain_.box = schedule_.box;
-    count_tasks(plain_);
+    : adaptive_(plan.adaptive),
+      schedule_(plan.adaptive ? make_adaptive_schedule(plan, in, out, indices, threads)
+                              : make_schedule(plan, in, out, indices, threads)),
+      kernels_(poolcore::kernels()) {
+    if (adaptive_ || !schedule_.has_aux || schedule_.huge) return;
+    plain_.emplace();
+    plain_->plan = plan;
+    plain_->plan.spec.nan_policy = NanPolicy::kPropagate;
+    plain_->plan.small_sums = true;
+    plain_->schedule = make_schedule(plain_->plan, in, out, indices, threads);
+    plain_->schedule.box = schedule_.box;
+    count_tasks(plain_->schedule);
 }
 
 std::int64_t Boxes::scratch_bytes() const {
-    return std::max(schedule_.scratch_bytes, plain_.scratch_bytes);
+    return std::max(schedule_.scratch_bytes, plain_ ? plain_->schedule.scratch_bytes : 0);
 }
 
 void Boxes::pool(std::int64_t number, Scratch& scratch) const {
-    Pooler{schedule_, has_plain_ ? &plain_ : nullptr, kernels_,
+    Pooler{schedule_, plain_ ? &plain_->schedule : nullptr, kernels_,
            adaptive_ ? run_adaptive_box : run_box}
         .pool(number, scratch);
 }
@@ -105,8 +103,9 @@ void Boxes::pool(std::int64_t number, Scratch& scratch) const {
 void Boxes::pool_all(const std::byte* in, std::byte* out, std::byte* index, std::int64_t inner,
                      Scratch& scratch) const {
     const Schedule here = moved(schedule_, in, out, index, inner);
-    const Schedule plain = has_plain_ ? moved(plain_, in, out, index, inner) : Schedule{};
-    const Pooler pooler{here, has_plain_ ? &plain : nullptr, kernels_,
+    const Schedule plain =
+        plain_ ? moved(plain_->schedule, in, out, index, inner) : Schedule{};
+    const Pooler pooler{here, plain_ ? &plain : nullptr, kernels_,
                         adaptive_ ? run_adaptive_box : run_box};
     for (std::int64_t number = 0; number < here.n_tasks; ++number) {
         if (stop_requested()) throw Stopped{};

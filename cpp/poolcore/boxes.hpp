@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "kernels/kernel_table.hpp"
 #include "poolcore/box.hpp"
@@ -33,13 +34,16 @@ class Boxes {
                   Scratch& scratch) const;
 
    private:
-    Schedule schedule_;
     // A second accumulator takes a second pass. The same boxes for those that can do without: that
     // hold no NaN, or small integers only.
-    PoolPlan plain_plan_;
-    Schedule plain_;
-    bool has_plain_ = false;
-    bool adaptive_;
+    struct Plain {
+        PoolPlan plan;
+        Schedule schedule;
+    };
+
+    const bool adaptive_;
+    const Schedule schedule_;
+    std::optional<Plain> plain_;
     const KernelTable& kernels_;
 };
 

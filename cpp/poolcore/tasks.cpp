@@ -40,8 +40,14 @@ std::int64_t together_scratch(const Schedule& s) {
     return flat_scratch(s.axis[kB].geometry, s.axis[kW].geometry, s.element());
 }
 
-// Scratch that a box needs at most, counted as box.cpp and stages.cpp take it.
-std::int64_t box_scratch(const Schedule& s, const BoxShape& box) {
+// Scratch that a pass over a box needs at most, counted as box.cpp and stages.cpp take it: what is
+// there at its end, and what one stage takes and gives back.
+struct Need {
+    std::int64_t kept;
+    std::int64_t passing;
+};
+
+Need need_of(const Schedule& s, const BoxShape& box) {
     const std::int64_t size = s.element() * arrays(s);
     std::int64_t extent[kNumPhysical];
     for (int x = 0; x < kNumPhysical; ++x)
@@ -57,8 +63,8 @@ std::int64_t box_scratch(const Schedule& s, const BoxShape& box) {
         const std::int64_t row = times(times(box.planes, extent[kA]), times(extent[kW], size));
         total = std::min(total, kNearBytes * arrays(s) + row + 4 * kScratchSlack);
     }
-    if (s.arg_window) return std::min(kMany, total + 64 * kScratchSlack);
-    std::int64_t temporary = together_scratch(s);
+    if (s.arg_window) return {total, 0};
+    std::int64_t temporary = 0;
     for (int i = 0; i < s.n_stages; ++i) {
         const int x = s.order[i];
         const AxisGeometry& g = s.axis[x].geometry;
@@ -88,16 +94,20 @@ std::int64_t box_scratch(const Schedule& s, const BoxShape& box) {
     }
     for (const std::int64_t out : box.out)  // the counts of taps that finish.cpp divides by
         total = std::min(kMany, total + 2 * Scratch::footprint(times(8, out)));
-    return std::min(kMany, total + temporary + 64 * kScratchSlack);
+    return {total, temporary};
 }
 
 // The second accumulator's pass needs as much again, in its own elements.
-std::int64_t passes(const Schedule& s) {
-    return s.has_aux ? 1 + work_size(s.aux_work) / s.element() : 1;
+std::int64_t box_scratch(const Schedule& s, const BoxShape& box) {
+    const std::int64_t ratio = s.has_aux ? work_size(s.aux_work) / s.element() : 0;
+    const Need need = need_of(s, box);
+    const std::int64_t passing = std::max(times(need.passing, std::max<std::int64_t>(ratio, 1)),
+                                          s.arg_window ? 0 : together_scratch(s));
+    return std::min(kMany, times(need.kept + 64 * kScratchSlack, 1 + ratio) + passing);
 }
 
 bool fits(const Schedule& s, const BoxShape& box, std::int64_t limit) {
-    return box_scratch(s, box) * passes(s) <= limit;
+    return box_scratch(s, box) <= limit;
 }
 
 // The most windows along one measure of the box, by doubling, that fit.
@@ -203,7 +213,7 @@ void choose_box(Schedule& s, int threads) {
     if (!s.huge && best.out[kA] == s.axis[kA].geometry.out &&
         best.out[kB] == s.axis[kB].geometry.out && best.out[kW] == s.axis[kW].geometry.out &&
         best.inner == s.inner.n)
-        grow(s, best, best.planes, planes, kComfortable, elements);
+        grow(s, best, best.planes, planes, kComfortable + together_scratch(s), elements);
     s.box = best;
 }
 
@@ -223,8 +233,7 @@ void count_tasks(Schedule& s) {
         s.n_tasks *= i == s.n_batch - 1 ? parts(s.batch[i].n, s.box.planes) : s.batch[i].n;
     s.plane_boxes = s.n_batch > 0 ? parts(s.batch[s.n_batch - 1].n, s.box.planes) : 1;
     s.scratch_bytes = s.huge ? kScratchLimit
-                             : std::min(2 * kScratchLimit,
-                                        box_scratch(s, s.box) * passes(s));
+                             : std::min(2 * kScratchLimit, box_scratch(s, s.box));
 }
 
 }  // namespace poolcore

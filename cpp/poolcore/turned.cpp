@@ -163,6 +163,8 @@ struct Row {
 // With windows of one kernel for both axes rows of a quarter of a vector are enough, and flat
 // needs no rows at all.
 bool pays_for_small_windows(const Schedule& s, const KernelTable& kernels, const Row& row) {
+    constexpr std::int64_t kEnough = 8192;  // windows, for what it takes to begin
+    if (s.plan->out_elements < kEnough) return false;
     const AxisGeometry& b = s.axis[kB].geometry;
     Field from, to;
     from.planes = to.planes = s.batch[s.n_batch - 1].n;
@@ -172,7 +174,7 @@ bool pays_for_small_windows(const Schedule& s, const KernelTable& kernels, const
     }
     if (pays_flat(kernels, s.combine, s.element(), b, row.g, from, to)) return false;
     const bool order = s.combine != Combine::kSum;
-    return row.shorter_than(row.vector / 4) ||
+    return row.shorter_than(std::min<std::int64_t>(row.vector / 4, 12)) ||
            (order && row.g.kernel == 3 && row.g.stride == 2 && row.shorter_than(row.vector));
 }
 
@@ -197,8 +199,8 @@ bool pays_for_indices(const Schedule& s, const KernelTable& kernels, const Row& 
     if (row.g.out < 2 || !row.shorter_than(row.vector)) return false;
     const std::size_t item = item_size(s.plan->in_dtype);
     if (!row.overlaps())
-        return kernels.vector_bytes == kLargestVector &&
-               (item < 4 || (item == 4 && row.g.kernel <= 5));
+        return item < 4 || (item == 4 && row.g.kernel <= 5 &&
+                            kernels.vector_bytes == kLargestVector);
     return item > 1 || row.g.stride > 1 || row.g.out < 16 || !can_share_rows(s);
 }
 
