@@ -213,6 +213,17 @@ LAYERS: dict[str, set[str]] = {
     "dispatch": {"cpu", "error", "kernels"},
     "plan": {"geometry", "view", "types", "error"},
     "scatter": {"run", "view", "types", "error", "dispatch", "scratch", "threads", "kernels"},
+    "roi": {
+        "run",
+        "plan",
+        "view",
+        "types",
+        "error",
+        "dispatch",
+        "scratch",
+        "threads",
+        "kernels",
+    },
     "spread": {
         "run",
         "plan",
@@ -242,6 +253,7 @@ LAYERS: dict[str, set[str]] = {
 PARTS = {
     f"{layer}_{part}": layer
     for layer, parts in {
+        "roi": ("axis", "job", "largest", "mean", "pool", "taps"),
         "scatter": ("half", "nest", "read"),
         "spread": ("box", "cover", "job", "slow"),
     }.items()

@@ -104,6 +104,8 @@ def test_axes_of_length_0(function: matrix.Function) -> None:
                 shrunk[name] = value[(slice(None),) * at + (slice(0),)]  # vectors of all channels
             if name == "input_shape":
                 shrunk[name] = (*value[:at], 0, *value[at + 1 :])
+            if name == "boxes" and at == 0:
+                shrunk[name] = value[:0]
         arguments = {**legal, **shrunk}
         if at < 2:
             result = function.call(**arguments)
@@ -123,7 +125,7 @@ def test_every_rank_is_taken_or_refused(function: matrix.Function) -> None:
             try:
                 function.call(**{**function.legal(), first: np.ones((size,) * rank, np.int16)})
                 taken += 1
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, IndexError) as error:
                 if not str(error).startswith(f"{function.name}: "):
                     raise
     if len([v for v in function.legal().values() if isinstance(v, np.ndarray)]) == 1:

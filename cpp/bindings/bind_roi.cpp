@@ -1,0 +1,170 @@
+// roi: x, boxes that Python has made an array of, and the options of all modes.
+#include "bindings/bind_roi.hpp"
+
+#include <cmath>
+#include <string>
+#include <string_view>
+
+#include "bindings/arguments.hpp"
+#include "bindings/outputs.hpp"
+#include "bindings/planes.hpp"
+#include "bindings/request.hpp"
+#include "bindings/unlocked.hpp"
+#include "poolcore/roi.hpp"
+
+namespace poolcore::bindings {
+namespace {
+
+enum RoiArg {
+    kRoiFunction,
+    kRoiX,
+    kRoiBoxes,
+    kRoiSize,
+    kRoiScale,
+    kRoiSampling,
+    kRoiAligned,
+    kRoiModeName,
+    kRoiReturnIndices,
+    kRoiLayout,
+    kRoiNanPolicy,
+    kRoiOut,
+    kRoiThreads,
+    kNumRoiArgs,
+};
+
+RoiSpec read_roi(PyObject* const* args, const char* f) {
+    RoiSpec spec;
+    spec.function = f;
+    parse_per_axis(args[kRoiSize], {f, "output_size"}, 2, spec.size);
+    const bool listed = sequence_length(args[kRoiSize]) >= 0;
+    for (int i = 0; i < 2; ++i)
+        if (spec.size[i] < 0)
+            throw PoolError(ErrorKind::kValue, text({f, "output_size", listed ? i : -1}) + "=" +
+                                                   std::to_string(spec.size[i]) +
+                                                   " must not be negative");
+    spec.scale = parse_float(args[kRoiScale], {f, "spatial_scale"});
+    if (!(spec.scale > 0) || std::isinf(spec.scale))
+        throw PoolError(ErrorKind::kValue, text({f, "spatial_scale"}) + "=" +
+                                               short_repr(args[kRoiScale]) +
+                                               " must be finite and above 0");
+    spec.sampling = parse_int(args[kRoiSampling], {f, "sampling_ratio"});
+    spec.aligned = parse_bool(args[kRoiAligned], {f, "aligned"});
+    spec.mode = RoiMode::kPool;
+    if (std::string_view(f) != "roi_pool")
+        spec.mode = parse_choice(args[kRoiModeName], {f, "mode"}, {"avg", "max"}) == 0
+                        ? RoiMode::kAlignMean
+                        : RoiMode::kAlignMax;
+    spec.channels_last = parse_layout(args[kRoiLayout], {f, "layout"}, 2) == 1;
+    spec.nan_policy = static_cast<NanPolicy>(
+        parse_choice(args[kRoiNanPolicy], {f, "nan_policy"}, {"propagate", "omit", "raise"}));
+    return spec;
+}
+
+// What Python has made and checked; a wrong address must not come of it even so.
+void read_roi_boxes(PyObject* boxes, RoiSpec& spec, std::int64_t images) {
+    const ArgName name{spec.function, "boxes"};
+    constexpr int flags = py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_;
+    const ArrayProxy* a = proxy(boxes);
+    if (!is_exact_array(boxes) || a->nd != 2 || a->dimensions[1] != 5 ||
+        (a->flags & flags) == 0 || dtype_of(a->descr) != DType::kFloat64)
+        fail_type(name, "must be a contiguous array (K, 5) of float64");
+    spec.boxes = reinterpret_cast<const double*>(a->data);
+    spec.n_boxes = a->dimensions[0];
+    for (std::int64_t i = 0; i < spec.n_boxes; ++i) {
+        const double* box = spec.boxes + 5 * i;
+        const bool finite = std::isfinite(box[1]) && std::isfinite(box[2]) &&
+                            std::isfinite(box[3]) && std::isfinite(box[4]);
+        if (!finite || !(box[0] >= 0 && box[0] < static_cast<double>(images)))
+            fail_value(name, "changed while it was read");
+    }
+}
+
+struct RoiOutputs {
+    py::object values, indices;
+};
+
+RoiOutputs given_outputs(PyObject* object, const char* f, bool pair) {
+    if (object == Py_None) return {};
+    if (!pair) return {as_output(object, {f, "out"}), {}};
+    const Py_ssize_t length = PyTuple_Check(object) ? PyTuple_GET_SIZE(object) : -1;
+    if (length != 2)
+        fail_type({f, "out"}, "must be a tuple (values, indices) when return_indices is true, got " +
+                                  (length < 0 ? type_name(object)
+                                              : "a tuple of " + std::to_string(length)));
+    RoiOutputs outputs;
+    outputs.values = as_output(PyTuple_GET_ITEM(object, 0), {f, "out", 0});
+    outputs.indices = as_output(PyTuple_GET_ITEM(object, 1), {f, "out", 1});
+    return outputs;
+}
+
+// Makes the results, or checks the caller's.
+void prepare_roi(const RoiSpec& spec, const StridedView& view, PyObject* x, bool pair,
+                 RoiOutputs& outputs) {
+    const char* const f = spec.function;
+    PoolPlan types;
+    types.in_dtype = view.dtype;
+    types.out_dtype = roi_dtype(spec.mode, view.dtype);
+    std::int64_t shape[4] = {spec.n_boxes};
+    shape[spec.channel_axis()] = view.shape[spec.channel_axis()];
+    for (int i = 0; i < 2; ++i) shape[spec.plane_axis(i)] = spec.size[i];
+    const ResultShape result(
+        4, shape, checked_elements(f, shape, 4, pair ? DType::kInt64 : types.out_dtype));
+    if (!outputs.values) {
+        outputs.values = new_output(result, view, x, output_descr(types, x, {}).ptr());
+        if (pair) outputs.indices = new_output(result, view, x, index_descr().ptr());
+        return;
+    }
+    const ArgName values{f, "out", pair ? 0 : -1}, indices{f, "out", 1};
+    check_output(outputs.values.ptr(), types.out_dtype, result, values);
+    check_apart(outputs.values.ptr(), x, "x", values);
+    if (!pair) return;
+    check_output(outputs.indices.ptr(), DType::kInt64, result, indices);
+    check_apart(outputs.indices.ptr(), x, "x", indices);
+    check_apart(outputs.indices.ptr(), outputs.values.ptr(), "out[0]", indices);
+}
+
+PyObject* roi(PyObject* const* args) {
+    static constexpr std::initializer_list<PlaneFunction> kFunctions = {{"roi_pool", 2},
+                                                                        {"roi_align", 2}};
+    const char* const f = find_function(args[kRoiFunction], kFunctions).name;
+    const py::object x = as_array(args[kRoiX], {f, "x"});
+    RoiSpec spec = read_roi(args, f);
+    const bool pair = parse_bool(args[kRoiReturnIndices], {f, "return_indices"});
+    const int threads = parse_threads(args[kRoiThreads], {f, "threads"});
+    RoiOutputs outputs = given_outputs(args[kRoiOut], f, pair);
+    const StridedView view = view_input(x.ptr(), {f, "x"});  // after the last Python code
+    if (view.rank != 4)
+        fail_value({f, "x"}, "must have 4 dimensions, got " + std::to_string(view.rank));
+    for (int i = 0; i < 2; ++i)
+        if (view.shape[spec.plane_axis(i)] == 0)
+            fail_value({f, "x"}, "of shape " + shape_text(view.shape, 4) + " has empty planes");
+    read_roi_boxes(args[kRoiBoxes], spec, view.shape[0]);
+    prepare_roi(spec, view, x.ptr(), pair, outputs);
+    const MutableView out = view_output(outputs.values.ptr(), roi_dtype(spec.mode, view.dtype));
+    MutableView indices;
+    if (pair) indices = view_output(outputs.indices.ptr(), DType::kInt64);
+    run_unlocked(roi_work(spec, view), threads, [&](const RunControl& control) {
+        return run_roi(spec, view, out, pair ? &indices : nullptr, control);
+    });
+    if (args[kRoiOut] != Py_None) return Py_NewRef(args[kRoiOut]);
+    if (!pair) return outputs.values.release().ptr();
+    return own(PyTuple_Pack(2, outputs.values.ptr(), outputs.indices.ptr())).release().ptr();
+}
+
+PyMethodDef* roi_methods() {
+    static PyMethodDef table[] = {
+        {"roi", fast_function_of<kNumRoiArgs, roi>(), METH_FASTCALL,
+         "roi(function, x, boxes, output_size, spatial_scale, sampling_ratio, aligned, mode, "
+         "return_indices, layout, nan_policy, out, threads, /)\n--\n\n"
+         "Pool the boxes of x as the public function of that name says."},
+        {nullptr, nullptr, 0, nullptr}};
+    return table;
+}
+
+}  // namespace
+
+void bind_roi(py::module_& module) {
+    if (PyModule_AddFunctions(module.ptr(), roi_methods()) != 0) throw py::error_already_set();
+}
+
+}  // namespace poolcore::bindings
