@@ -178,3 +178,55 @@ def largest(read: list[Sample], plane: np.ndarray, omit: bool) -> tuple[float, f
     if omit:
         return max((n for n in numbers if n == n), default=math.nan), size
     return (math.nan if any(n != n for n in numbers) else max(numbers)), size
+
+
+def align_gradient(
+    grad: np.ndarray, boxes: np.ndarray, shape: tuple[int, ...], scale: float = 1.0,
+    sampling: int = -1, aligned: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """The gradient of roi_align's means, (N, C, H, W), and the magnitude of what is added up."""
+    given = np.asarray(oracle.widen(grad), np.float64)
+    total, size = np.zeros(shape, object), np.zeros(shape)
+    total[...] = Fraction(0)
+    for k, a, b in np.ndindex(grad.shape[0], *grad.shape[2:]):
+        read = bin_samples(
+            boxes[k], scale, (a, b), grad.shape[2:], (shape[2], shape[3]), sampling, aligned
+        )
+        for sample in read:
+            for (r, q), weight in sample:
+                for c in range(shape[1]):
+                    part = weight / len(read) * Fraction(given[k, c, a, b])
+                    total[int(boxes[k][0]), c, r, q] += part
+                    size[int(boxes[k][0]), c, r, q] += abs(float(part))
+    return total.astype(np.float64), size
+
+
+def largest_gradient(
+    grad: np.ndarray, x: np.ndarray, boxes: np.ndarray, sampling: int, aligned: bool
+) -> np.ndarray:
+    """The gradient of roi_align's maxima, (N, C, H, W), of finite x without ties."""
+    total = np.zeros(x.shape)
+    for k, c, a, b in np.ndindex(grad.shape):
+        at = int(boxes[k][0])
+        read = bin_samples(boxes[k], 1.0, (a, b), grad.shape[2:], x.shape[2:], sampling, aligned)
+        sums = [weighted(sample, x[at, c])[0] for sample in read]
+        if sums:
+            for place, weight in read[sums.index(max(sums))]:
+                total[(at, c, *place)] += float(weight) * grad[k, c, a, b]
+    return total
+
+
+def pool_gradient(
+    grad: np.ndarray, indices: np.ndarray, boxes: np.ndarray, shape: tuple[int, ...]
+) -> np.ndarray:
+    """The gradient of roi_pool, (N, C, H, W): floats added in float64, integers modulo."""
+    real = oracle.is_float(grad.dtype)
+    given = np.asarray(oracle.widen(grad), np.float64) if real else grad
+    total = np.zeros(shape, given.dtype)
+    with np.errstate(all="ignore"):
+        for k, c, a, b in np.ndindex(grad.shape):
+            at = int(indices[k, c, a, b])
+            if at >= 0:
+                place = (int(boxes[k][0]), c, *divmod(at, shape[3]))
+                total[place] = total[place] + given[k, c, a, b]
+        return oracle.narrow_to(total + total.dtype.type(0), grad.dtype) if real else total

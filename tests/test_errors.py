@@ -40,6 +40,7 @@ def inverse_arguments(function: str) -> dict[str, Any]:
         "indices": np.zeros(shape, int),
         "input_shape": shape[:2] + (8,) * dims(function),
         "kernel_size": 2,
+        "boxes": np.zeros((2, 5)),
     }
     needed = inspect.signature(INVERSES[function]).parameters.values()
     arguments["grad"] = np.ones(grad_shape(function), np.int16)

@@ -215,6 +215,7 @@ LAYERS: dict[str, set[str]] = {
     "scatter": {"run", "view", "types", "error", "dispatch", "scratch", "threads", "kernels"},
     "roi": {
         "run",
+        "scatter",
         "plan",
         "view",
         "types",
@@ -253,7 +254,7 @@ LAYERS: dict[str, set[str]] = {
 PARTS = {
     f"{layer}_{part}": layer
     for layer, parts in {
-        "roi": ("axis", "job", "largest", "mean", "pool", "taps"),
+        "roi": ("axis", "candidates", "give", "gradient", "job", "largest", "mean", "pool", "taps"),
         "scatter": ("half", "nest", "read"),
         "spread": ("box", "cover", "job", "slow"),
     }.items()

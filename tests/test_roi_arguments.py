@@ -59,7 +59,7 @@ BAD_BOXES: list[tuple[Any, type[Exception], str]] = [
     ("ab", TypeError, "boxes"),
 ]  # fmt: skip
 BAD_LISTS: list[tuple[Any, type[Exception], str]] = [
-    ([], ValueError, r"boxes must be an array .* each of the 2 images, got a list of 0"),
+    ([], ValueError, r"boxes must be an array .* each of the 2 images of x, got a list of 0"),
     ([np.zeros((1, 4))] * 3, ValueError, "boxes .* got a list of 3"),
     ([np.zeros((1, 4)), np.zeros((1, 5))], ValueError, r"boxes\[1\] must have shape \(L, 4\)"),
     ([np.zeros((1, 4)), [[0, 0, NAN, 0]]], ValueError, r"boxes\[1\]\[0\]\[2\]=nan"),

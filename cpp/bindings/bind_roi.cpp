@@ -1,6 +1,7 @@
 // roi: x, boxes that Python has made an array of, and the options of all modes.
 #include "bindings/bind_roi.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <string_view>
@@ -32,6 +33,14 @@ enum RoiArg {
     kNumRoiArgs,
 };
 
+double read_scale(PyObject* object, const char* f) {
+    const double scale = parse_float(object, {f, "spatial_scale"});
+    if (!(scale > 0) || std::isinf(scale))
+        throw PoolError(ErrorKind::kValue, text({f, "spatial_scale"}) + "=" + short_repr(object) +
+                                               " must be finite and above 0");
+    return scale;
+}
+
 RoiSpec read_roi(PyObject* const* args, const char* f) {
     RoiSpec spec;
     spec.function = f;
@@ -42,11 +51,7 @@ RoiSpec read_roi(PyObject* const* args, const char* f) {
             throw PoolError(ErrorKind::kValue, text({f, "output_size", listed ? i : -1}) + "=" +
                                                    std::to_string(spec.size[i]) +
                                                    " must not be negative");
-    spec.scale = parse_float(args[kRoiScale], {f, "spatial_scale"});
-    if (!(spec.scale > 0) || std::isinf(spec.scale))
-        throw PoolError(ErrorKind::kValue, text({f, "spatial_scale"}) + "=" +
-                                               short_repr(args[kRoiScale]) +
-                                               " must be finite and above 0");
+    spec.scale = read_scale(args[kRoiScale], f);
     spec.sampling = parse_int(args[kRoiSampling], {f, "sampling_ratio"});
     spec.aligned = parse_bool(args[kRoiAligned], {f, "aligned"});
     spec.mode = RoiMode::kPool;
@@ -151,12 +156,135 @@ PyObject* roi(PyObject* const* args) {
     return own(PyTuple_Pack(2, outputs.values.ptr(), outputs.indices.ptr())).release().ptr();
 }
 
+// ---- gradients ----
+
+enum RoiBackArg {
+    kRoiBackFunction,
+    kRoiBackGrad,
+    kRoiBackIndices,
+    kRoiBackBoxes,
+    kRoiBackShape,
+    kRoiBackScale,
+    kRoiBackSampling,
+    kRoiBackAligned,
+    kRoiBackMode,
+    kRoiBackX,
+    kRoiBackLayout,
+    kRoiBackOut,
+    kRoiBackThreads,
+    kNumRoiBackArgs,
+};
+
+RoiSpec read_roi_back(PyObject* const* args, const char* f) {
+    RoiSpec spec;
+    spec.function = f;
+    if (std::string_view(f) != "roi_pool_backward")
+        spec.mode = parse_choice(args[kRoiBackMode], {f, "mode"}, {"avg", "max"}) == 0
+                        ? RoiMode::kAlignMean
+                        : RoiMode::kAlignMax;
+    spec.scale = read_scale(args[kRoiBackScale], f);
+    spec.sampling = parse_int(args[kRoiBackSampling], {f, "sampling_ratio"});
+    spec.aligned = parse_bool(args[kRoiBackAligned], {f, "aligned"});
+    spec.channels_last = parse_layout(args[kRoiBackLayout], {f, "layout"}, 2) == 1;
+    return spec;
+}
+
+void read_input_shape(PyObject* object, const RoiSpec& spec, std::int64_t* shape) {
+    const ArgName name{spec.function, "input_shape"};
+    parse_shape(object, name, 4, shape);
+    for (int i = 0; i < 2; ++i) {
+        const int axis = spec.plane_axis(i);
+        if (shape[axis] < 1)
+            throw PoolError(ErrorKind::kValue, text({spec.function, "input_shape", axis}) + "=" +
+                                                   std::to_string(shape[axis]) +
+                                                   " must be at least 1");
+    }
+}
+
+// One image of the gradient a box, and the channels of the input.
+void check_roi_grad(const StridedView& grad, const std::int64_t* shape, RoiSpec& spec) {
+    const ArgName name{spec.function, "grad"};
+    if (grad.dtype == DType::kBool)
+        fail_type(name, "has dtype bool, which cannot be added up; convert it");
+    if (grad.shape[0] != spec.n_boxes)
+        fail_value(name, "of shape " + shape_text(grad.shape, 4) + " must have length " +
+                             std::to_string(spec.n_boxes) + ", the number of boxes, along axis 0");
+    const int channel = spec.channel_axis();
+    if (grad.shape[channel] != shape[channel])
+        throw PoolError(ErrorKind::kValue, text({spec.function, "input_shape", channel}) + "=" +
+                                               std::to_string(shape[channel]) + " must be " +
+                                               std::to_string(grad.shape[channel]) +
+                                               ", as in grad of shape " +
+                                               shape_text(grad.shape, 4));
+    for (int i = 0; i < 2; ++i) {
+        spec.size[i] = grad.shape[spec.plane_axis(i)];
+        if (spec.size[i] == 0) spec.n_boxes = 0;
+    }
+}
+
+StridedView view_pooled(PyObject* x, const std::int64_t* shape, const char* f) {
+    const StridedView view = view_input(x, {f, "x"});
+    if (view.rank != 4 || !std::equal(shape, shape + 4, view.shape))
+        fail_value({f, "x"}, "must have the shape input_shape, " + shape_text(shape, 4) + ", got " +
+                                 shape_text(view.shape, view.rank));
+    return view;
+}
+
+PyObject* roi_backward(PyObject* const* args) {
+    static constexpr std::initializer_list<PlaneFunction> kFunctions = {
+        {"roi_pool_backward", 2}, {"roi_align_backward", 2}};
+    const char* const f = find_function(args[kRoiBackFunction], kFunctions).name;
+    const ArgName grad_name{f, "grad"}, out_name{f, "out"}, index_name{f, "indices"};
+    const py::object grad = as_array(args[kRoiBackGrad], grad_name);
+    RoiSpec spec = read_roi_back(args, f);
+    py::object index, x;
+    if (spec.mode == RoiMode::kPool) index = as_array(args[kRoiBackIndices], index_name);
+    if (args[kRoiBackX] != Py_None) x = as_array(args[kRoiBackX], {f, "x"});
+    if (spec.mode == RoiMode::kAlignMax && !x)
+        fail_value({f, "x"}, "must be given with mode='max'");
+    const int threads = parse_threads(args[kRoiBackThreads], {f, "threads"});
+    py::object out;
+    if (args[kRoiBackOut] != Py_None) out = as_output(args[kRoiBackOut], out_name);
+    std::int64_t shape[4];
+    read_input_shape(args[kRoiBackShape], spec, shape);
+    const StridedView view = view_input(grad.ptr(), grad_name);  // after the last Python code
+    if (view.rank != 4)
+        fail_value(grad_name, "must have 4 dimensions, got " + std::to_string(view.rank));
+    read_roi_boxes(args[kRoiBackBoxes], spec, shape[0]);
+    check_roi_grad(view, shape, spec);
+    StridedView index_view, x_view;
+    if (x) x_view = view_pooled(x.ptr(), shape, f);
+    if (index) index_view = view_indices(index.ptr(), view, index_name, "grad");
+    PoolPlan types;
+    types.in_dtype = view.dtype;
+    types.out_dtype = roi_gradient_dtype(spec.mode, view.dtype);
+    const ResultShape result(4, shape, checked_elements(f, shape, 4, types.out_dtype));
+    if (out) {
+        check_output(out.ptr(), types.out_dtype, result, out_name);
+        check_apart(out.ptr(), grad.ptr(), "grad", out_name);
+        if (index) check_apart(out.ptr(), index.ptr(), "indices", out_name);
+        if (x) check_apart(out.ptr(), x.ptr(), "x", out_name);
+    } else {
+        out = new_output(result, view, grad.ptr(), output_descr(types, grad.ptr(), {}).ptr());
+    }
+    const MutableView target = view_output(out.ptr(), types.out_dtype);
+    run_unlocked(roi_gradient_work(spec, shape), threads, [&](const RunControl& control) {
+        return run_roi_gradient(
+            spec, view, {index ? &index_view : nullptr, x ? &x_view : nullptr}, target, control);
+    });
+    return args[kRoiBackOut] == Py_None ? out.release().ptr() : Py_NewRef(args[kRoiBackOut]);
+}
+
 PyMethodDef* roi_methods() {
     static PyMethodDef table[] = {
         {"roi", fast_function_of<kNumRoiArgs, roi>(), METH_FASTCALL,
          "roi(function, x, boxes, output_size, spatial_scale, sampling_ratio, aligned, mode, "
          "return_indices, layout, nan_policy, out, threads, /)\n--\n\n"
          "Pool the boxes of x as the public function of that name says."},
+        {"roi_backward", fast_function_of<kNumRoiBackArgs, roi_backward>(), METH_FASTCALL,
+         "roi_backward(function, grad, indices, boxes, input_shape, spatial_scale, "
+         "sampling_ratio, aligned, mode, x, layout, out, threads, /)\n--\n\n"
+         "Carry gradients of boxes back as the public function of that name says."},
         {nullptr, nullptr, 0, nullptr}};
     return table;
 }

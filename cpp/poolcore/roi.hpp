@@ -41,4 +41,20 @@ RunStatus run_roi(const RoiSpec& spec, const StridedView& in, const MutableView&
 // Element operations, roughly.
 double roi_work(const RoiSpec& spec, const StridedView& in);
 
+// What a gradient is carried back by: the indices that kPool gave, or the x of kAlignMax.
+struct RoiSource {
+    const StridedView* indices = nullptr;
+    const StridedView* x = nullptr;
+};
+// Of a gradient; integers stay only where they are added up.
+DType roi_gradient_dtype(RoiMode mode, DType grad);
+double roi_gradient_work(const RoiSpec& spec, const std::int64_t* shape);
+
+// Fills `out`, of the shape of what was pooled, with the gradient of it. Preconditions: `grad` has
+// one image a box, no bool; `out` the images that the boxes name and the type of
+// roi_gradient_dtype. Throws PoolError: kIndex for an index outside its plane, before `out` is
+// touched unless another thread changes the indices meanwhile.
+RunStatus run_roi_gradient(const RoiSpec& spec, const StridedView& grad, const RoiSource& source,
+                           const MutableView& out, const RunControl& control);
+
 }  // namespace poolcore

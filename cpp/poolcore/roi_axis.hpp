@@ -97,6 +97,23 @@ struct SampleAxis {
     }
 };
 
+// Elements [lo, hi) hold every one that has a weight.
+struct Reach {
+    std::int64_t lo = 0, hi = 0;
+    std::int64_t size() const { return hi - lo; }
+    bool holds(std::int64_t at) const { return at >= lo && at < hi; }
+};
+inline Reach reach_of(const SampleAxis& axis) {
+    if (axis.grid == 0) return {};
+    const std::int64_t last = axis.bins - 1;
+    const double a = axis.at(axis.step < 0 ? last : 0, 0);
+    const double b = axis.at(axis.step < 0 ? 0 : last, axis.grid - 1);
+    const auto top = static_cast<double>(axis.length);
+    if (b < -1 || a > top) return {};
+    return {static_cast<std::int64_t>(std::clamp(a, 0.0, top - 1)),
+            static_cast<std::int64_t>(std::min(std::max(b, 0.0) + 2, top))};
+}
+
 // Samples [first, last) of a bin between two neighbouring elements, `cell` and the next, or, if
 // not `between`, on `cell` alone.
 struct SampleRun {

@@ -63,32 +63,17 @@ class RoiMean {
     void make_axes() {
         const SampleAxis rows(*job_.spec, 0, task_.box, job_.length[0]);
         const SampleAxis columns(*job_.spec, 1, task_.box, job_.length[1]);
-        std::int64_t lo[2], hi[2];
-        reach(rows, lo[0], hi[0]);
-        reach(columns, lo[1], hi[1]);
-        across_ = roi_across(*job_.spec, hi[0] - lo[0], hi[1] - lo[1]);
+        const Reach reach[2] = {reach_of(rows), reach_of(columns)};
+        across_ = roi_across(*job_.spec, reach[0].size(), reach[1].size());
         axes_[across_] = rows;
         axes_[1 - across_] = columns;
         tables_[0].make(axes_[0]);
         tables_[1].make(axes_[1]);
-        places_.make(axes_[1], tables_[1], lo[1 - across_], hi[1 - across_]);
+        places_.make(axes_[1], tables_[1], reach[1 - across_]);
         const auto samples = [](const SampleAxis& axis) {
             return static_cast<double>(std::max<std::int64_t>(axis.grid, 1));
         };
         count_ = samples(rows) * samples(columns);
-    }
-
-    // Elements [lo, hi) hold every one that has a weight.
-    static void reach(const SampleAxis& axis, std::int64_t& lo, std::int64_t& hi) {
-        lo = hi = 0;
-        if (axis.grid == 0) return;
-        const std::int64_t last = axis.bins - 1;
-        const double a = axis.at(axis.step < 0 ? last : 0, 0);
-        const double b = axis.at(axis.step < 0 ? 0 : last, axis.grid - 1);
-        const auto top = static_cast<double>(axis.length);
-        if (b < -1 || a > top) return;
-        lo = static_cast<std::int64_t>(std::clamp(a, 0.0, top - 1));
-        hi = static_cast<std::int64_t>(std::min(std::max(b, 0.0) + 2, top));
     }
 
     // All bins along, for one bin across.

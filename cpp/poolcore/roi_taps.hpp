@@ -70,12 +70,12 @@ class Places {
     }
 
     // Taps that are kept name places from now on, in place of elements.
-    void make(const SampleAxis& axis, const TapTable& table, std::int64_t lo, std::int64_t hi) {
-        runs_[0] = {lo, hi - lo, 0};
-        n_runs_ = hi > lo ? 1 : 0;
-        shift_ = lo;
+    void make(const SampleAxis& axis, const TapTable& table, const Reach& reach) {
+        runs_[0] = {reach.lo, reach.size(), 0};
+        n_runs_ = reach.size() > 0 ? 1 : 0;
+        shift_ = reach.lo;
         if (!table.kept()) return;
-        if (8 * (table.end() - table.begin()) < hi - lo && find_runs(axis, table)) shift_ = 0;
+        if (8 * (table.end() - table.begin()) < reach.size() && find_runs(axis, table)) shift_ = 0;
     }
     std::int64_t count() const {
         return n_runs_ == 0 ? 0 : runs_[n_runs_ - 1].from + runs_[n_runs_ - 1].n;

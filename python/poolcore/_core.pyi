@@ -130,6 +130,22 @@ def roi(
     threads: Any,
     /,
 ) -> Any: ...
+def roi_backward(
+    function: str,
+    grad: Any,
+    indices: Any,
+    boxes: Any,
+    input_shape: Any,
+    spatial_scale: Any,
+    sampling_ratio: Any,
+    aligned: Any,
+    mode: Any,
+    x: Any,
+    layout: Any,
+    out: Any,
+    threads: Any,
+    /,
+) -> Any: ...
 def get_num_threads() -> int: ...
 def set_num_threads(n: object) -> None: ...
 def available_cpus() -> int: ...

@@ -120,10 +120,51 @@ All is computed in float64 and rounded once. The meaning is that of torchvision.
 largest.""",
     },
 }
+_GRADIENT = {
+    "array": "`grad`",
+    "pair": "",
+    "result": """
+ndarray, of the shape `input_shape`
+    The gradient of x, in the dtype of `grad`{or_float}.""",
+}
+_FUNCTIONS["roi_pool_backward"] = {
+    **_GRADIENT,
+    "grads": "integers or floats",
+    "or_float": "",
+    "index": """\
+A box names an image that is not there, or an index lies outside its plane and is not -1; the
+    message names the first. Nothing has been written then, unless another thread changes the
+    indices meanwhile.""",
+    "notes": """
+Where bins share a place their gradients are added box by box and in row-major order of the bins,
+whatever the number of threads: floats in float64, rounded once at the end, integers modulo two to
+their number of bits. Of the boxes only the numbers of the images are used.""",
+}
+_FUNCTIONS["roi_align_backward"] = {
+    **_GRADIENT,
+    "grads": "floats, or integers, which are taken as float64",
+    "or_float": " or in float64",
+    "index": "A box names an image that is not there.",
+    "notes": """
+Each element gets the gradients of the bins, divided by their number of samples, times its weights
+in them, box by box in float64, rounded once at the end: the same bits whatever the layout and the
+number of threads. With ``mode="max"`` all goes to the elements around the largest sample of a bin,
+of equal ones the first, or the first that is NaN; a sample beyond the image that is larger than all
+others gives nothing on.""",
+}
+
+
+_OWN_PARAMETERS = {
+    "roi_align_backward": {
+        "x": """
+x : array_like, shape `input_shape`, optional
+    What was pooled, for ``mode="max"``, of any element type and strides; never copied.""",
+    },
+}
 
 
 def _filled(text: str, words: dict[str, str]) -> str:
-    return text.format(output_size="height, width", **words).strip()
+    return text.format(**{"output_size": "height, width", **words}).strip()
 
 
 def complete_roi(function: _Function) -> _Function:
@@ -134,8 +175,9 @@ def complete_roi(function: _Function) -> _Function:
     start, found, examples = inspect.cleandoc(function.__doc__).partition("Examples\n--------\n")
     names = inspect.signature(function).parameters
     parts = [start.strip(), "", "Parameters", "----------"]
-    parts += [_filled(_PARAMETERS[name], words) for name in names]
-    parts += ["", "Returns", "-------", _filled(words["result"], {})]
+    parameters = {**_PARAMETERS, **_OWN_PARAMETERS.get(function.__name__, {})}
+    parts += [_filled(parameters[name], words) for name in names]
+    parts += ["", "Returns", "-------", _filled(words["result"], words)]
     parts += ["", _filled(_RAISES, words), "", "Notes", "-----", words["notes"].strip(), ""]
     function.__doc__ = "\n".join(parts) + "\n" + found + examples + "\n"
     return function
