@@ -1,6 +1,7 @@
 #include "poolcore/roi.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 
 #include "poolcore/dispatch.hpp"
@@ -18,19 +19,11 @@ RoiStrides strides_of(const RoiSpec& spec, const View& view) {
             {view.strides[spec.plane_axis(0)], view.strides[spec.plane_axis(1)]}};
 }
 
-// What a box costs for one channel, as far as that can be told from the sizes.
-double plane_work(const RoiSpec& spec, const std::int64_t* length) {
-    double work = 1;
-    for (int i = 0; i < 2; ++i)
-        work *= static_cast<double>(spec.size[i]) +
-                std::min(static_cast<double>(length[i]), 2.0 * static_cast<double>(spec.size[i]));
-    return work;
-}
-
 // Tasks of like cost, many enough for all threads.
 void cut_tasks(RoiJob& job, int threads) {
     constexpr double kWorkPerTask = 1 << 15;
-    const double work = plane_work(*job.spec, job.length);
+    const double work = roi_plane_work(*job.spec, job.length) /
+                        static_cast<double>(job.spec->n_boxes);
     std::int64_t per_task = static_cast<std::int64_t>(std::min(kWorkPerTask / work + 1, 1e6));
     if (job.lanes) per_task = (per_task + kRoiLanes - 1) / kRoiLanes * kRoiLanes;
     job.channels_per_task = std::clamp<std::int64_t>(per_task, 1, job.channels);
@@ -86,15 +79,29 @@ DType roi_dtype(RoiMode mode, DType in) {
     return mode == RoiMode::kPool || is_float(in) ? in : DType::kFloat64;
 }
 
+double roi_plane_work(const RoiSpec& spec, const std::int64_t* length) {
+    const double bins = static_cast<double>(spec.size[0]) * static_cast<double>(spec.size[1]);
+    double work = 0;
+    for (std::int64_t i = 0; i < spec.n_boxes; ++i) {
+        const double* box = spec.boxes + 5 * i;
+        double reach = 1;
+        for (int axis = 0; axis < 2; ++axis) {
+            const double size = std::abs(box[4 - axis] - box[2 - axis]) * spec.scale + 2;
+            reach *= std::min(size, static_cast<double>(length[axis]));
+        }
+        work += reach + 4 * bins;
+    }
+    return work;
+}
+
 double roi_work(const RoiSpec& spec, const StridedView& in) {
     const std::int64_t length[2] = {in.shape[spec.plane_axis(0)], in.shape[spec.plane_axis(1)]};
-    return static_cast<double>(spec.n_boxes) *
-           static_cast<double>(in.shape[spec.channel_axis()]) * plane_work(spec, length) * 4;
+    return static_cast<double>(in.shape[spec.channel_axis()]) * roi_plane_work(spec, length);
 }
 
 RunStatus run_roi(const RoiSpec& spec, const StridedView& in, const MutableView& out,
                   const MutableView* indices, const RunControl& control) {
-    constexpr double kAloneWork = 1 << 16;
+    constexpr double kAloneWork = 1 << 14;
     ParallelJob parallel;
     const int wanted = control.threads > 0 ? control.threads : get_num_threads();
     parallel.threads = roi_work(spec, in) < kAloneWork ? 1 : std::min(wanted, kMaxThreads);

@@ -38,7 +38,8 @@ DType roi_dtype(RoiMode mode, DType in);
 RunStatus run_roi(const RoiSpec& spec, const StridedView& in, const MutableView& out,
                   const MutableView* indices, const RunControl& control);
 
-// Element operations, roughly.
+// Element operations, roughly: of all boxes in one channel, and in all.
+double roi_plane_work(const RoiSpec& spec, const std::int64_t* length);
 double roi_work(const RoiSpec& spec, const StridedView& in);
 
 // What a gradient is carried back by: the indices that kPool gave, or the x of kAlignMax.

@@ -223,10 +223,10 @@ RunStatus refuse_place(const RoiSpec& spec, const StridedView& indices, const Ro
 DType roi_gradient_dtype(RoiMode mode, DType grad) { return roi_dtype(mode, grad); }
 
 double roi_gradient_work(const RoiSpec& spec, const std::int64_t* shape) {
-    double elements = 1, given = 1;
+    double elements = 1;
     for (int i = 0; i < 4; ++i) elements *= static_cast<double>(shape[i]);
-    for (int i = 0; i < 2; ++i) given *= 1 + static_cast<double>(spec.size[i]);
-    return elements + 16 * given * static_cast<double>(spec.n_boxes) *
+    const std::int64_t length[2] = {shape[spec.plane_axis(0)], shape[spec.plane_axis(1)]};
+    return elements + 4 * roi_plane_work(spec, length) *
                           static_cast<double>(shape[spec.channel_axis()]);
 }
 
