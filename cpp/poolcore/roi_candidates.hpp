@@ -115,6 +115,7 @@ Largest find_largest(const std::byte* plane, const std::int64_t* stride, const C
         found.value = value > found.value ? value : found.value;
     };
     down.each([&](const Candidate& y) {
+        if (look.stopped()) return;
         const std::byte* row = plane + y.at * stride[0];
         std::int64_t n = 0;
         over.each([&](const Candidate& x) {

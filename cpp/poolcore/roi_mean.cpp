@@ -157,6 +157,7 @@ class RoiMean {
     void fill(std::int64_t place) {
         filled_lo_ = place;
         filled_hi_ = std::min(place + kRoiWindow / lanes_, places_.count());
+        if (look_.stopped()) return;
         const std::int64_t n = (filled_hi_ - filled_lo_) * lanes_;
         bool first = true;
         tables_[0].each(bin_across_, [&](const Tap& tap) {
