@@ -16,6 +16,13 @@ inline double box_corner(double at, double scale) {
     return std::clamp(at * scale, -kFarthestCorner, kFarthestCorner);
 }
 
+// Elements [lo, hi).
+struct Reach {
+    std::int64_t lo = 0, hi = 0;
+    std::int64_t size() const { return hi - lo; }
+    bool holds(std::int64_t at) const { return at >= lo && at < hi; }
+};
+
 // RoI max pooling: bins of whole elements.
 struct BinAxis {
     std::int64_t length;  // of the image
@@ -33,11 +40,12 @@ struct BinAxis {
         const __int128 placed = at + first;
         return placed < 0 ? 0 : placed > length ? length : static_cast<std::int64_t>(placed);
     }
-    // Elements [begin(j), end(j)) of the image.
-    std::int64_t begin(std::int64_t j) const { return clipped(__int128(j) * size / bins); }
-    std::int64_t end(std::int64_t j) const {
-        return clipped((__int128(j + 1) * size + bins - 1) / bins);
+    // Elements of the image.
+    Reach bin(std::int64_t j) const {
+        return {clipped(__int128(j) * size / bins),
+                clipped((__int128(j + 1) * size + bins - 1) / bins)};
     }
+    Reach all() const { return {bin(0).lo, bin(bins - 1).hi}; }
 };
 
 // RoIAlign: samples at even steps in each bin. A box may be reversed; its samples are numbered
@@ -97,12 +105,7 @@ struct SampleAxis {
     }
 };
 
-// Elements [lo, hi) hold every one that has a weight.
-struct Reach {
-    std::int64_t lo = 0, hi = 0;
-    std::int64_t size() const { return hi - lo; }
-    bool holds(std::int64_t at) const { return at >= lo && at < hi; }
-};
+// Every element that has a weight is among these.
 inline Reach reach_of(const SampleAxis& axis) {
     if (axis.grid == 0) return {};
     const std::int64_t last = axis.bins - 1;

@@ -96,8 +96,8 @@ struct Largest {
     RoiSample sample{};
 };
 
-// Of the bin that the candidates are of, in one plane.
-template <double (*kElement)(const std::byte*)>
+// Of the bin that the candidates are of, in one plane; without kPlace no sample is named.
+template <double (*kElement)(const std::byte*), bool kPlace>
 Largest find_largest(const std::byte* plane, const std::int64_t* stride, const Candidates& down,
                      const Candidates& over, RoiLook& look) {
     Largest found;
@@ -105,11 +105,13 @@ Largest find_largest(const std::byte* plane, const std::int64_t* stride, const C
     found.value = found.met ? 0 : -std::numeric_limits<double>::infinity();
     const auto meet = [&](const RoiSample& sample, double value) {
         const bool is_nan = value != value;
-        const bool better = is_nan ? !found.nan
-                                   : !found.nan && (!found.placed ? value >= found.value
-                                                                  : value > found.value);
-        if (better) found.sample = sample;
-        found.placed = found.placed || better;
+        if constexpr (kPlace) {
+            const bool better = is_nan ? !found.nan
+                                       : !found.nan && (!found.placed ? value >= found.value
+                                                                      : value > found.value);
+            if (better) found.sample = sample;
+            found.placed = found.placed || better;
+        }
         found.nan = found.nan || is_nan;
         found.met = found.met || !is_nan;
         found.value = value > found.value ? value : found.value;

@@ -25,7 +25,7 @@ void add_line(double a, const double* x, double* y, std::int64_t n, std::int64_t
 
 template <double (*kElement)(const std::byte*)>
 struct FindLargest {
-    static auto get() { return &find_largest<kElement>; }
+    static auto get() { return &find_largest<kElement, true>; }
 };
 
 }  // namespace

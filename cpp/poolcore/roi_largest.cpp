@@ -52,7 +52,7 @@ class RoiLargest {
     double largest(const std::byte* plane) {
         if (rows_.grid == 0 || columns_.grid == 0) return 0;
         const Largest found =
-            find_largest<kElement>(plane, job_.in_stride.plane, down_, over_, look_);
+            find_largest<kElement, false>(plane, job_.in_stride.plane, down_, over_, look_);
         const bool none = omit_ ? !found.met : found.nan;
         return none ? std::numeric_limits<double>::quiet_NaN() : found.value;
     }

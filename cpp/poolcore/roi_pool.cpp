@@ -35,7 +35,7 @@ struct FloatKey {
     }
 };
 
-// Best keys of a window, and where each lies across.
+// Best keys, and where each lies across.
 template <class Key, class Place>
 struct Best {
     Key* key;
@@ -53,8 +53,8 @@ class RoiPooler {
           job_(task.job),
           bins_{BinAxis(*job_.spec, 0, task.box, job_.length[0]),
                 BinAxis(*job_.spec, 1, task.box, job_.length[1])} {
-        across_ = roi_across(*job_.spec, bins_[0].end(bins_[0].bins - 1) - bins_[0].begin(0),
-                             bins_[1].end(bins_[1].bins - 1) - bins_[1].begin(0));
+        across_ = roi_across(*job_.spec, bins_[0].all().size(), bins_[1].all().size());
+        all_along_ = along().all().hi;
         const bool omits = job_.spec->nan_policy == NanPolicy::kOmit;
         nan_ = omits ? std::numeric_limits<Key>::min() : std::numeric_limits<Key>::max();
         window_ = {reinterpret_cast<Key*>(scratch.take(kRoiWindow * 8)),
@@ -62,25 +62,27 @@ class RoiPooler {
         bin_ = {reinterpret_cast<Key*>(scratch.take(kRoiLanes * 8)),
                 reinterpret_cast<Place*>(scratch.take(kRoiLanes * 8))};
         bin_along_ = reinterpret_cast<std::int64_t*>(scratch.take(kRoiLanes * 8));
+        for (int i = 0; i < 2; ++i) {
+            kept_[i] = reinterpret_cast<Reach*>(scratch.take(kKeptBins * sizeof(Reach)));
+            for (std::int64_t j = 0; j < std::min(bins_[i].bins, kKeptBins); ++j)
+                kept_[i][j] = bins_[i].bin(j);
+        }
     }
     static std::int64_t scratch_bytes() {
-        return 2 * Scratch::footprint(kRoiWindow * 8) + 3 * Scratch::footprint(kRoiLanes * 8);
+        return 2 * Scratch::footprint(kRoiWindow * 8) + 3 * Scratch::footprint(kRoiLanes * 8) +
+               2 * Scratch::footprint(kKeptBins * sizeof(Reach));
     }
 
     void run() {
-        const BinAxis& across = bins_[across_];
+        const std::int64_t bins = bins_[across_].bins;
+        const std::int64_t lo = task_.first_bin(bins), hi = task_.last_bin(bins);
         const std::int64_t step = job_.lanes ? kRoiLanes : 1;
         for (std::int64_t c = task_.first; c < task_.last; c += step) {
             lanes_ = std::min(step, task_.last - c);
             plane_ = task_.in + c * job_.in_stride.channel;
-            filled_ = {0, 0};
-            for (std::int64_t a = task_.first_bin(across.bins); a < task_.last_bin(across.bins);
-                 ++a) {
-                first_ = across.begin(a);
-                last_ = across.end(a);
-                if (a == task_.first_bin(across.bins) || first_ != across.begin(a - 1) ||
-                    last_ != across.end(a - 1))
-                    filled_ = {0, 0};
+            for (std::int64_t a = lo; a < hi; ++a) {
+                rows_ = bin(across_, a);
+                filled_ = {0, 0};
                 pool_line(c, a);
                 if (look_.stopped()) return;
             }
@@ -88,21 +90,28 @@ class RoiPooler {
     }
 
    private:
-    struct Range {
-        std::int64_t lo, hi;
-    };
+    static constexpr std::int64_t kKeptBins = 1024;
 
-    // All bins along, for the elements [first_, last_) across.
+    const BinAxis& along() const { return bins_[1 - across_]; }
+    Reach bin(int axis, std::int64_t j) const {
+        return j < kKeptBins ? kept_[axis][j] : bins_[axis].bin(j);
+    }
+
+    // All bins along, for the elements rows_ across.
     void pool_line(std::int64_t c, std::int64_t a) {
-        const BinAxis& along = bins_[1 - across_];
-        for (std::int64_t b = 0; b < along.bins; ++b) {
-            const std::int64_t lo = along.begin(b), hi = along.end(b);
-            const bool empty = first_ >= last_ || lo >= hi;
-            for (std::int64_t x = lo; x < hi && !empty; ++x) {
-                if (x < filled_.lo || x >= filled_.hi) fill(x);
-                join(x - filled_.lo, x, x == lo);
+        for (std::int64_t b = 0; b < along().bins; ++b) {
+            const Reach range = bin(1 - across_, b);
+            const bool empty = rows_.size() == 0 || range.size() == 0;
+            for (std::int64_t x = range.lo; x < range.hi && !empty;) {
+                if (!filled_.holds(x)) fill(x);
+                const std::int64_t end = std::min(range.hi, filled_.hi);
+                if (lanes_ == 1)
+                    join_line(x, end, x == range.lo);
+                else
+                    for (std::int64_t i = x; i < end; ++i) join(i, i == range.lo);
+                x = end;
             }
-            if (look_.stops(hi - lo + 1)) return;
+            if (look_.stops(range.size() + 1)) return;
             store(c, a, b, empty);
         }
     }
@@ -114,19 +123,18 @@ class RoiPooler {
 
     // The window from x on: the best of the bin's elements across, the first of equal ones.
     void fill(std::int64_t x) {
-        const BinAxis& along = bins_[1 - across_];
-        filled_ = {x, std::min(x + kRoiWindow / lanes_, along.end(along.bins - 1))};
+        filled_ = {x, std::min(x + kRoiWindow / lanes_, all_along_)};
         const std::int64_t n = filled_.hi - filled_.lo;
         const std::int64_t stride = job_.in_stride.plane[1 - across_];
-        for (std::int64_t r = first_; r < last_; ++r) {
+        for (std::int64_t r = rows_.lo; r < rows_.hi; ++r) {
             const auto place = static_cast<Place>(r);
             const std::byte* p = element(r, x);
             if (lanes_ == 1) {
-                meet(p, stride, n, place, window_, r == first_);
+                meet(p, stride, n, place, window_, r == rows_.lo);
             } else {
                 for (std::int64_t i = 0; i < n; ++i)
                     meet(p + i * stride, job_.in_stride.channel, lanes_, place,
-                         {window_.key + i * lanes_, window_.place + i * lanes_}, r == first_);
+                         {window_.key + i * lanes_, window_.place + i * lanes_}, r == rows_.lo);
             }
             if (look_.stops(n * lanes_)) return;
         }
@@ -162,10 +170,10 @@ class RoiPooler {
         }
     }
 
-    // Place `at` of the window into the bin. Of equal keys the first in row-major order stays.
-    void join(std::int64_t at, std::int64_t x, bool first) {
-        const Key* key = window_.key + at * lanes_;
-        const Place* place = window_.place + at * lanes_;
+    // Element x of the window into the bin. Of equal keys the first in row-major order stays.
+    void join(std::int64_t x, bool first) {
+        const Key* key = window_.key + (x - filled_.lo) * lanes_;
+        const Place* place = window_.place + (x - filled_.lo) * lanes_;
         const bool rows_across = across_ == 0;
         for (std::int64_t l = 0; l < lanes_; ++l) {
             const bool earlier = rows_across && key[l] == bin_.key[l] && place[l] < bin_.place[l];
@@ -174,6 +182,27 @@ class RoiPooler {
             bin_.place[l] = better ? place[l] : bin_.place[l];
             bin_along_[l] = better ? x : bin_along_[l];
         }
+    }
+
+    // The same for elements [x, end) of one channel.
+    void join_line(std::int64_t x, std::int64_t end, bool first) {
+        const Key* key = window_.key + (x - filled_.lo);
+        const Place* place = window_.place + (x - filled_.lo);
+        const bool rows_across = across_ == 0;
+        std::int64_t best = first ? 0 : -1;
+        Key most = first ? key[0] : bin_.key[0];
+        Place where = first ? place[0] : bin_.place[0];
+        for (std::int64_t i = 0; i < end - x; ++i) {
+            const bool earlier = rows_across && key[i] == most && place[i] < where;
+            if (key[i] <= most && !earlier) continue;
+            most = key[i];
+            where = place[i];
+            best = i;
+        }
+        if (best < 0) return;
+        bin_.key[0] = most;
+        bin_.place[0] = where;
+        bin_along_[0] = x + best;
     }
 
     void store(std::int64_t c, std::int64_t a, std::int64_t b, bool empty) {
@@ -209,8 +238,10 @@ class RoiPooler {
     std::int64_t* bin_along_;
     std::int64_t lanes_ = 1;
     const std::byte* plane_ = nullptr;
-    std::int64_t first_ = 0, last_ = 0;
-    Range filled_{0, 0};
+    Reach* kept_[2];  // bins, as many as there is room for
+    std::int64_t all_along_;  // where the last bin ends
+    Reach rows_;    // of the bin across
+    Reach filled_;  // elements along that the window holds
     RoiLook look_;
 };
 
