@@ -233,6 +233,11 @@ def test_long_axes_and_many_bins(mode: Any, rng: np.random.Generator) -> None:
     at = (np.arange(5000) + 0.5) * 3 / 5000
     rows = x[0, 0, :, :4].mean(0)  # the sample lies half-way
     np.testing.assert_allclose(wide[0, 0, 0], np.interp(at, np.arange(4), rows), atol=1e-12)
+    for bins in (3, 200, 1000, 2500):  # samples far apart: of many few elements in all are read
+        apart = poolcore.roi_align(x, box, (1, bins), 1.0, 1, mode=mode)
+        at = (np.arange(bins) + 0.5) * 29_999 / bins
+        want = np.interp(at, np.arange(30_000), x[0, 0].mean(0))
+        np.testing.assert_allclose(apart[0, 0, 0], want, atol=1e-10)
     values, indices = poolcore.roi_pool(x, box, (1, 3), return_indices=True)
     for j in range(3):
         part = x[0, 0, :, j * 10_000 : (j + 1) * 10_000]

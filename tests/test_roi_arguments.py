@@ -197,3 +197,42 @@ assert checked > 3000
 @pytest.mark.failure(22)
 def test_between_guard_pages() -> None:
     assert_runs(guard(9) + ROI, timeout=120)
+
+
+FAR_OFF = [  # x1, x2, bins, samples: those of a bin begin before the last of the bin before
+    ("-0x1.b5d64544a8f15p+57", "0x1.b5d64544a8f79p+57", 2, 6162007890778374),
+    ("-0x1.f34d47654c48ap+59", "0x1.f34d47654c48ap+59", 2, 11243278593290580),
+    ("-0x1.98828b7428054p+58", "0x1.98828b7428060p+59", 9, 3832844198626421),
+    ("-0x1.d7f933189f4b8p+58", "0x1.9cfa0cb58b638p+60", 9, 6642435594123018),
+]
+
+
+@pytest.mark.parametrize(("lo", "hi", "bins", "grid"), FAR_OFF)
+def test_samples_that_step_back(lo: str, hi: str, bins: int, grid: int) -> None:
+    """Corners so far off that float64 misses whole elements; few samples are on the image."""
+    start, end = float.fromhex(lo), float.fromhex(hi)
+    step = (end - start) / bins
+
+    def at(j: int, i: int) -> float:
+        return start + j * step + (i + 0.5) * step / grid
+
+    want = []
+    for j in range(bins):
+        first, last = 0, grid
+        while first < last:
+            middle = (first + last) // 2
+            first, last = (first, middle) if at(j, middle) >= -1 else (middle + 1, last)
+        total = 0.0
+        while first < grid and at(j, first) <= 2000:
+            total += 1 + min(max(at(j, first), 0.0), 1999.0)
+            first += 1
+        want.append(total / grid)
+    line = np.arange(1.0, 2001)
+    for turned in (False, True):
+        x = line.reshape((1, 1, 2000, 1) if turned else (1, 1, 1, 2000))
+        box = np.array([[0, 0, start, 1, end] if turned else [0, start, 0, end, 1]])
+        size = (bins, 1) if turned else (1, bins)
+        narrow = poolcore.roi_align(x, box, size, 1.0, grid)
+        np.testing.assert_allclose(narrow.ravel(), want, rtol=1e-12)
+        back = poolcore.roi_align_backward(np.ones_like(narrow), box, x.shape, 1.0, grid)
+        assert (back * x).sum() == pytest.approx(sum(want), rel=1e-12)

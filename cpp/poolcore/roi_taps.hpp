@@ -71,11 +71,13 @@ class Places {
 
     // Taps that are kept name places from now on, in place of elements.
     void make(const SampleAxis& axis, const TapTable& table, const Reach& reach) {
+        shift_ = 0;
+        const std::int64_t taps = table.kept() ? table.end() - table.begin() : 0;
+        const bool few = taps > 0 && 8 * taps < reach.size();
+        if (few && find_runs(axis, table)) return;
         runs_[0] = {reach.lo, reach.size(), 0};
         n_runs_ = reach.size() > 0 ? 1 : 0;
         shift_ = reach.lo;
-        if (!table.kept()) return;
-        if (8 * (table.end() - table.begin()) < reach.size() && find_runs(axis, table)) shift_ = 0;
     }
     std::int64_t count() const {
         return n_runs_ == 0 ? 0 : runs_[n_runs_ - 1].from + runs_[n_runs_ - 1].n;
@@ -101,8 +103,10 @@ class Places {
         if (axis.step < 0) return false;
         std::int64_t n = 0;
         PlaceRun run{-1, 0, 0};
-        // Neighbouring bins may share two elements, so taps may step back by one.
+        // Neighbouring bins may share elements. Of corners so far off that float64 misses whole
+        // elements they may lie anyhow.
         for (const Tap* tap = table.begin(); tap != table.end(); ++tap) {
+            if (tap->at < run.first) return false;
             if (run.first >= 0 && tap->at < run.first + run.n) continue;
             if (run.first >= 0 && tap->at == run.first + run.n) {
                 ++run.n;

@@ -76,20 +76,26 @@ struct Question {
         spec.channels_last = random.chance(40);
         spec.aligned = random.chance(50);
         spec.nan_policy = random.chance(30) ? NanPolicy::kOmit : NanPolicy::kPropagate;
-        constexpr std::int64_t samplings[] = {-1, 0, 1, 2, 3, 40, INT64_MAX};
-        spec.sampling = samplings[random.below(7)];
+        constexpr std::int64_t samplings[] = {-1, 0, 1, 2, 3, 40, std::int64_t{1} << 54, INT64_MAX};
+        spec.sampling = samplings[random.below(8)];
         spec.scale = random.chance(50) ? 1 : 0.25;
         for (std::int64_t& n : spec.size) n = random.between(1, 4);
-        const std::int64_t channels = random.chance(30) ? random.between(4, 70) : 2;
-        shape(in, random.between(1, 2), channels, random.between(1, 7), random.between(1, 7));
+        const bool large = random.chance(15);  // samples far apart, and corners far off
+        const std::int64_t channels = large ? 1 : random.chance(30) ? random.between(4, 70) : 2;
+        if (large)
+            shape(in, 1, 1, random.chance(50) ? 1 : 2000, random.chance(50) ? 1 : 3);
+        else
+            shape(in, random.between(1, 2), channels, random.between(1, 7), random.between(1, 7));
+        if (random.chance(50)) std::swap(in[spec.plane_axis(0)], in[spec.plane_axis(1)]);
         spec.n_boxes = random.between(1, 3);
         shape(out, spec.n_boxes, channels, spec.size[0], spec.size[1]);
-        constexpr double sizes[] = {1, 4, 10, 100, 1e6, 1e300};
+        constexpr double sizes[] = {1, 4, 10, 100, 1e6, 0x1p+60, 1e300};
         for (std::int64_t i = 0; i < spec.n_boxes; ++i) {
             boxes.push_back(static_cast<double>(random.below(in[0])));
-            const double size = sizes[random.below(6)] / spec.scale;
+            const double size = sizes[random.below(7)] / spec.scale;
+            const double moved = large ? static_cast<double>(random.between(0, 2000)) : 0;
             for (int j = 0; j < 4; ++j)
-                boxes.push_back(static_cast<double>(random.between(-8, 24)) / 16 * size);
+                boxes.push_back(static_cast<double>(random.between(-8, 24)) / 16 * size + moved);
         }
         spec.boxes = boxes.data();
     }
