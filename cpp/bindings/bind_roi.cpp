@@ -1,10 +1,12 @@
-// roi: x, boxes that Python has made an array of, and the options of all modes.
+// roi and roi_backward: arrays, boxes as arrays of float64, and the options of all modes.
 #include "bindings/bind_roi.hpp"
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "bindings/arguments.hpp"
 #include "bindings/outputs.hpp"
@@ -65,22 +67,71 @@ RoiSpec read_roi(PyObject* const* args, const char* f) {
     return spec;
 }
 
-// What Python has made and checked; a wrong address must not come of it even so.
-void read_roi_boxes(PyObject* boxes, RoiSpec& spec, std::int64_t images) {
-    const ArgName name{spec.function, "boxes"};
-    constexpr int flags = py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_;
-    const ArrayProxy* a = proxy(boxes);
-    if (!is_exact_array(boxes) || a->nd != 2 || a->dimensions[1] != 5 ||
-        (a->flags & flags) == 0 || dtype_of(a->descr) != DType::kFloat64)
-        fail_type(name, "must be a contiguous array (K, 5) of float64");
-    spec.boxes = reinterpret_cast<const double*>(a->data);
-    spec.n_boxes = a->dimensions[0];
+// One array of boxes, or that of one image, for messages: "boxes" or "boxes[2]".
+struct BoxArray {
+    PyObject* array;
+    std::string name;
+};
+
+[[noreturn]] void fail_box(ErrorKind kind, const BoxArray& a, std::int64_t row, int column,
+                           double value, const std::string& problem) {
+    const py::object number = own(PyFloat_FromDouble(value));
+    throw PoolError(kind, a.name + "[" + std::to_string(row) + "][" + std::to_string(column) +
+                              "]=" + short_repr(number.ptr()) + problem);
+}
+
+// Appends rows of `columns` numbers, behind the number of the image where the array has none.
+void append_boxes(const BoxArray& a, int columns, double image, std::vector<double>& boxes) {
+    if (!is_exact_array(a.array) || dtype_of(proxy(a.array)->descr) != DType::kFloat64)
+        throw PoolError(ErrorKind::kType, a.name + " must be an array of float64");
+    const StridedView view = view_input(a.array, {"", ""});
+    if (view.rank != 2 || view.shape[1] != columns)
+        throw PoolError(ErrorKind::kValue,
+                        a.name + " must have shape " +
+                            (columns == 4 ? "(L, 4)" : "(K, 5), or be a list of arrays (L, 4)") +
+                            ", got " + shape_text(view.shape, view.rank));
+    boxes.reserve(boxes.size() + 5 * static_cast<std::size_t>(view.shape[0]));
+    for (std::int64_t row = 0; row < view.shape[0]; ++row) {
+        if (columns == 4) boxes.push_back(image);
+        for (int column = 0; column < columns; ++column) {
+            double value;
+            std::memcpy(&value, view.data + row * view.strides[0] + column * view.strides[1],
+                        sizeof value);
+            if (!std::isfinite(value))
+                fail_box(ErrorKind::kValue, a, row, column, value, " must be finite");
+            boxes.push_back(value);
+        }
+    }
+}
+
+// Boxes of their own, checked; `images` is what argument `of` has.
+void read_roi_boxes(PyObject* given, std::int64_t images, const char* of, RoiSpec& spec,
+                    std::vector<double>& boxes) {
+    const BoxArray all{given, text({spec.function, "boxes"})};
+    if (PyTuple_Check(given)) {
+        const Py_ssize_t n = PyTuple_GET_SIZE(given);
+        if (n != images)
+            throw PoolError(ErrorKind::kValue,
+                            all.name + " must be an array (K, 5) or a list of one array (L, 4) for "
+                                       "each of the " + std::to_string(images) + " images of " +
+                                of + ", got a list of " + std::to_string(n));
+        for (Py_ssize_t i = 0; i < n; ++i)
+            append_boxes({PyTuple_GET_ITEM(given, i), all.name + "[" + std::to_string(i) + "]"}, 4,
+                         static_cast<double>(i), boxes);
+    } else {
+        append_boxes(all, 5, 0, boxes);
+    }
+    spec.boxes = boxes.data();
+    spec.n_boxes = static_cast<std::int64_t>(boxes.size() / 5);
     for (std::int64_t i = 0; i < spec.n_boxes; ++i) {
-        const double* box = spec.boxes + 5 * i;
-        const bool finite = std::isfinite(box[1]) && std::isfinite(box[2]) &&
-                            std::isfinite(box[3]) && std::isfinite(box[4]);
-        if (!finite || !(box[0] >= 0 && box[0] < static_cast<double>(images)))
-            fail_value(name, "changed while it was read");
+        const double image = spec.boxes[5 * i];
+        if (image != std::floor(image))
+            fail_box(ErrorKind::kValue, all, i, 0, image,
+                     ", the number of an image, must be whole");
+        if (image < 0 || image >= static_cast<double>(images))
+            fail_box(ErrorKind::kIndex, all, i, 0, image,
+                     std::string(" is the number of no image; ") + of + " has " +
+                         std::to_string(images));
     }
 }
 
@@ -143,7 +194,8 @@ PyObject* roi(PyObject* const* args) {
     for (int i = 0; i < 2; ++i)
         if (view.shape[spec.plane_axis(i)] == 0)
             fail_value({f, "x"}, "of shape " + shape_text(view.shape, 4) + " has empty planes");
-    read_roi_boxes(args[kRoiBoxes], spec, view.shape[0]);
+    std::vector<double> boxes;
+    read_roi_boxes(args[kRoiBoxes], view.shape[0], "x", spec, boxes);
     prepare_roi(spec, view, x.ptr(), pair, outputs);
     const MutableView out = view_output(outputs.values.ptr(), roi_dtype(spec.mode, view.dtype));
     MutableView indices;
@@ -250,7 +302,8 @@ PyObject* roi_backward(PyObject* const* args) {
     const StridedView view = view_input(grad.ptr(), grad_name);  // after the last Python code
     if (view.rank != 4)
         fail_value(grad_name, "must have 4 dimensions, got " + std::to_string(view.rank));
-    read_roi_boxes(args[kRoiBackBoxes], spec, shape[0]);
+    std::vector<double> boxes;
+    read_roi_boxes(args[kRoiBackBoxes], shape[0], "input_shape", spec, boxes);
     check_roi_grad(view, shape, spec);
     StridedView index_view, x_view;
     if (x) x_view = view_pooled(x.ptr(), shape, f);

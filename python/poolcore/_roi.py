@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Literal, SupportsIndex, overload
 
 from poolcore import _core
-from poolcore._adapters import as_array
 from poolcore._docs_roi import complete_roi
-from poolcore._roi_boxes import box_array
+from poolcore._roi_boxes import box_arrays
 from poolcore._typing import (
     Array,
     ArrayInput,
@@ -86,9 +85,8 @@ def roi_pool(
              [26., 28.]]]])
     """
     name = "roi_pool"
-    x = as_array(x, None, name, "x")
     return _core.roi(  # type: ignore[no-any-return]
-        name, x, box_array(boxes, x.shape, name), output_size, spatial_scale, -1, False,
+        name, x, box_arrays(boxes, name), output_size, spatial_scale, -1, False,
         "max", return_indices, layout, nan_policy, out, threads,
     )  # fmt: skip
 
@@ -119,8 +117,7 @@ def roi_align(
              [21.25, 22.75]]]])
     """
     name = "roi_align"
-    x = as_array(x, None, name, "x")
     return _core.roi(  # type: ignore[no-any-return]
-        name, x, box_array(boxes, x.shape, name), output_size, spatial_scale, sampling_ratio,
+        name, x, box_arrays(boxes, name), output_size, spatial_scale, sampling_ratio,
         aligned, mode, False, layout, nan_policy, out, threads,
     )  # fmt: skip

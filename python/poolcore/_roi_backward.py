@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Literal, SupportsIndex
 
 from poolcore import _core
-from poolcore._adapters import as_array
 from poolcore._docs_roi import complete_roi
-from poolcore._roi_boxes import box_array, image_shape
+from poolcore._roi_boxes import box_arrays
 from poolcore._typing import Array, ArrayInput, Boxes, Flag, IndexInput, Layout2d, Real
 
 __all__ = ["roi_align_backward", "roi_pool_backward"]
@@ -79,10 +78,8 @@ def _carry(
     name: str, grad: Any, indices: Any, boxes: Any, input_shape: Any, scale: Any, sampling: Any,
     aligned: Any, mode: Any, x: Any, layout: Any, out: Any, threads: Any,
 ) -> Array:  # fmt: skip
-    grad = as_array(grad, None, name, "grad")
-    shape = image_shape(input_shape, name)
-    rows = box_array(boxes, shape if grad.ndim == 4 else (), name, "input_shape")
+    arrays = box_arrays(boxes, name)
     return _core.roi_backward(  # type: ignore[no-any-return]
-        name, grad, indices, rows, shape, scale, sampling, aligned, mode, x, layout, out,
+        name, grad, indices, arrays, input_shape, scale, sampling, aligned, mode, x, layout, out,
         threads,
     )  # fmt: skip

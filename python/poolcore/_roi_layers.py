@@ -9,7 +9,7 @@ import numpy as np
 from poolcore import _roi, _roi_backward
 from poolcore._adapters import as_array
 from poolcore._layers import Pooling, documented, shape_of
-from poolcore._roi_boxes import box_array
+from poolcore._roi_boxes import kept_boxes
 from poolcore._typing import Array, ArrayInput, Boxes, Flag, Layout, PerAxis, Real
 
 __all__ = ["RoIAlign", "RoIPool"]
@@ -37,10 +37,9 @@ class _Regions(Pooling):
     spatial_scale: Real
 
     def _keep(self, x: ArrayInput, boxes: Boxes, values: Array, *more: Any) -> None:
-        shape = shape_of(x)
-        # A copy: a caller may change them.
-        rows = box_array(boxes, shape, type(self).__name__)
-        self._saved = (rows, shape, values.shape, *more)
+        # A copy of the boxes: a caller may change them.
+        kept = kept_boxes(boxes, type(self).__name__)
+        self._saved = (kept, shape_of(x), values.shape, *more)
 
     def _checked(self, grad: ArrayInput) -> tuple[Any, ...]:
         rows, shape, results, *more = self._last_call()
