@@ -151,14 +151,15 @@ bool give_places(const RoiGradientJob& job, std::int64_t number, std::int64_t c,
                  const RoiSums& sums, RoiLook& look) {
     const PlaceReader reader = place_reader(job.index_dtype, true);
     const std::int64_t plane = job.length[0] * job.length[1];
+    const bool across = sums.lanes > 1;  // channels are read together, else bins along W
     std::int64_t flat[kRoiRead];
     alignas(8) std::byte read[kRoiRead * 8];
-    const auto give = [&](std::int64_t n, std::int64_t lane) {
+    const auto give = [&](std::int64_t n) {
         for (std::int64_t i = 0; i < n; ++i) {
             if (flat[i] == kNowhere) continue;
             const std::int64_t row = flat[i] / job.length[1], column = flat[i] % job.length[1];
             if (!sums.part[0].holds(row) || !sums.part[1].holds(column)) continue;
-            const std::int64_t at = sums.offset(row, column) + lane;
+            const std::int64_t at = sums.offset(row, column) + (across ? i : 0);
             if (job.convert != nullptr)
                 sums.real()[at] += reinterpret_cast<const double*>(read)[i];
             else
@@ -166,22 +167,21 @@ bool give_places(const RoiGradientJob& job, std::int64_t number, std::int64_t c,
         }
     };
     const std::int64_t height = job.spec->size[0], width = job.spec->size[1];
-    for (std::int64_t lane = 0; lane < sums.lanes; ++lane)
-        for (std::int64_t a = 0; a < height; ++a)
-            for (std::int64_t b = 0; b < width; b += kRoiRead) {
-                const std::int64_t n = std::min(kRoiRead, width - b);
-                const auto at = [&](const std::byte* data, const RoiStrides& s) {
-                    return data + number * s.image + (c + lane) * s.channel + a * s.plane[0] +
-                           b * s.plane[1];
-                };
-                if (look.stops(n)) return true;
-                if (!reader.read(at(job.index, job.index_stride), job.index_stride.plane[1], n,
-                                 plane, reader.allow_none, flat))
-                    return false;
-                read_gradients(job, at(job.grad, job.grad_stride), job.grad_stride.plane[1], n,
-                               read);
-                give(n, lane);
-            }
+    const std::int64_t per_read = across ? 1 : kRoiRead;
+    for (std::int64_t a = 0; a < height; ++a)
+        for (std::int64_t b = 0; b < width; b += per_read) {
+            const std::int64_t n = across ? sums.lanes : std::min(per_read, width - b);
+            const auto at = [&](const std::byte* data, const RoiStrides& s) {
+                return data + number * s.image + c * s.channel + a * s.plane[0] + b * s.plane[1];
+            };
+            const auto step = [&](const RoiStrides& s) { return across ? s.channel : s.plane[1]; };
+            if (look.stops(n)) return true;
+            if (!reader.read(at(job.index, job.index_stride), step(job.index_stride), n, plane,
+                             reader.allow_none, flat))
+                return false;
+            read_gradients(job, at(job.grad, job.grad_stride), step(job.grad_stride), n, read);
+            give(n);
+        }
     return true;
 }
 

@@ -29,7 +29,7 @@ struct RoiGradientJob {
     RoiStrides grad_stride, index_stride, x_stride, out_stride;
     std::int64_t channels = 0, images = 0;
     std::int64_t length[2];
-    bool lanes = false;       // channels side by side
+    std::int64_t lanes = 1;   // channels side by side
     std::int64_t part[2];     // rows and columns of a task
     std::int64_t parts[2];    // how many of them
     std::int64_t channels_per_task = 1, chunks = 1;

@@ -49,7 +49,7 @@ std::int64_t pieces(std::int64_t n, std::int64_t size) { return (n + size - 1) /
 
 // Whole planes of several channels where they fit, else parts of one.
 void cut_planes(RoiGradientJob& job) {
-    const std::int64_t lanes = job.lanes ? std::min(kRoiLanes, job.channels) : 1;
+    const std::int64_t lanes = std::min(job.lanes, job.channels);
     job.part[1] = std::min(job.length[1], kRoiSums / lanes);
     job.part[0] = std::clamp<std::int64_t>(kRoiSums / lanes / job.part[1], 1, job.length[0]);
     for (int i = 0; i < 2; ++i) job.parts[i] = pieces(job.length[i], job.part[i]);
@@ -79,8 +79,9 @@ void fill_job(const RoiSpec& spec, const StridedView& grad, const RoiSource& sou
     job.images = out.shape[0];
     job.channels = out.shape[spec.channel_axis()];
     for (int i = 0; i < 2; ++i) job.length[i] = out.shape[spec.plane_axis(i)];
-    job.lanes = job.channels > 3 &&
-                std::abs(job.out_stride.channel) < std::abs(job.out_stride.plane[1]);
+    // Indices may lie anywhere, so few channels of large parts rather than many of small ones.
+    if (job.channels > 3 && std::abs(job.out_stride.channel) < std::abs(job.out_stride.plane[1]))
+        job.lanes = spec.mode == RoiMode::kPool ? 8 : kRoiLanes;
     cut_planes(job);
     const KernelTable& k = kernels();
     const bool real = is_float(out.dtype);
@@ -176,7 +177,7 @@ class GradientTask {
     void each_group(const Each& each) const {
         RoiSums sums{{part_[0], part_[1]}, 1, sums_};
         for (std::int64_t c = first_; c < last_; c += sums.lanes) {
-            sums.lanes = job_.lanes ? std::min(kRoiLanes, last_ - c) : 1;
+            sums.lanes = std::min(job_.lanes, last_ - c);
             each(c, sums);
             sums.data += sums.count() * 8;
         }
