@@ -111,6 +111,50 @@ def random_and_norms() -> Iterator[Operation]:
         )  # fmt: skip
 
 
+def _aligned(numpy: Any, x: np.ndarray, boxes: np.ndarray, size: int, ratio: int) -> np.ndarray:
+    """RoIAlign in NumPy: samples gathered and averaged."""
+    steps = (numpy.arange(size * ratio) + 0.5) / ratio / size
+
+    def axis(lo: int, hi: int, n: int) -> list[Any]:
+        at = boxes[:, lo, None] + steps * (boxes[:, hi] - boxes[:, lo])[:, None]
+        at = numpy.clip(at, 0, n - 1)
+        first = numpy.minimum(at.astype(int), n - 2)
+        return [(first, first + 1 - at), (first + 1, at - first)]
+
+    batch = boxes[:, 0].astype(int)[:, None, None]
+    total = 0
+    for rows, down in axis(2, 4, x.shape[2]):
+        for columns, over in axis(1, 3, x.shape[3]):
+            weights = (down[:, :, None] * over[:, None, :]).astype(x.dtype)
+            found = x[batch, :, rows[:, :, None], columns[:, None, :]]
+            total = total + found * weights[..., None]
+    shape = (len(boxes), size, ratio, size, ratio, x.shape[1])
+    return numpy.moveaxis(total.reshape(shape).mean((2, 4)), -1, 1)  # type: ignore[no-any-return,attr-defined]
+
+
+def regions() -> Iterator[Operation]:
+    """Boxes of feature maps."""
+    x = _array(2, 256, 50, 50)
+    rng = np.random.default_rng(6)
+    corners = rng.uniform(0, 30, (100, 2))
+    boxes = np.concatenate(
+        [rng.integers(0, 2, (100, 1)), corners, corners + rng.uniform(2, 19, (100, 2))], 1
+    )
+    for size in (7, 14):
+        for layout in ("NCHW", "NHWC"):
+            given = x if layout == "NCHW" else np.ascontiguousarray(np.moveaxis(x, 1, -1))
+            yield Operation(
+                f"roi_align {size}x{size} of 100 boxes {layout}",
+                lambda x=given, n=size, layout=layout: poolcore.roi_align(
+                    x, boxes, n, sampling_ratio=2, layout=layout
+                ),
+                {"numpy": lambda numpy, n=size: lambda: _aligned(numpy, x, boxes, n, 2)}
+                if layout == "NCHW"
+                else {},
+            )
+    yield Operation("roi_pool 7x7 of 100 boxes", lambda: poolcore.roi_pool(x, boxes, 7))
+
+
 def gradients() -> Iterator[Operation]:
     """The ways back."""
     for n, k, s, p in ((112, 3, 2, 1), (112, 2, 2, 0), (28, 3, 1, 1), (14, 2, 2, 0)):
@@ -197,7 +241,7 @@ def images() -> Iterator[Operation]:
 
 def all_operations() -> Iterator[Operation]:
     """Give every row; arrays are made as one goes."""
-    for group in (adaptive, random_and_norms, gradients, images):
+    for group in (adaptive, random_and_norms, regions, gradients, images):
         yield from group()
 
 

@@ -15,7 +15,7 @@ import poolcore
 FUNCTIONS = {
     name: getattr(poolcore, name)
     for name in dir(poolcore)
-    if "pool" in name and callable(getattr(poolcore, name))
+    if ("pool" in name or name.startswith("roi_")) and callable(getattr(poolcore, name))
 }
 # Those that undo a pooling are called with other arrays: see test_unpool.py and the like for more.
 INVERSES = {n: f for n, f in FUNCTIONS.items() if "unpool" in n or "backward" in n}
@@ -164,6 +164,28 @@ def random_rows(name: str, nd: int) -> list[Bad]:
     ]
 
 
+def box_rows(name: str) -> list[Bad]:
+    if name == "sampling_ratio":
+        large = [Bad(v, ValueError, f"{name}={v}") for v in (2**63, -(2**64))]
+        return [*large, *(Bad(v, TypeError) for v in [*NOT_INTEGERS, None, [2], (1, 2)])]
+    if name == "spatial_scale":
+        outside = [Bad(v, ValueError, f"{name}={v}") for v in (0, -1.5, math.inf, math.nan)]
+        others: list[Any] = [None, True, "2", b"2", 1j, [2], (2, 2), {}, object(), np.bool_(True)]
+        return [*outside, Bad(10**400, ValueError), *(Bad(v, TypeError) for v in others)]
+    shapes = [(), (5,), (1, 4), (1, 6), (1, 1, 5), (4, 0)]
+    numbers = [math.nan, math.inf, -math.inf]
+    return [
+        *(Bad(np.zeros(s), ValueError, f"got {s}") for s in shapes),
+        *(Bad(np.array([[0, 0, 0, v, 1]]), ValueError, "[0][3]=") for v in numbers),
+        *(Bad(np.array([[v, 0, 0, 1, 1]]), IndexError, "[0][0]=") for v in (-1, 2, 2**62)),
+        Bad(np.array([[0.5, 0, 0, 1, 1]]), ValueError, "[0][0]=0.5"),
+        *(Bad(v, TypeError) for v in (None, "abc", b"abc", object(), {}, 1j, [None] * 2)),
+        *(Bad(np.zeros((1, 5), t), TypeError, t) for t in ("bool", "complex128", "object")),
+        *(Bad([np.zeros((1, 4))] * n, ValueError, f"list of {n}") for n in (0, 1, 3)),
+        Bad([[[0, 0, 1, 1]], [[0, 0, 1]]], ValueError, "[1]"),
+    ]
+
+
 def rows(name: str, function: str) -> list[Bad]:
     nd = dims(function)
     if name in ("kernel_size", "pool_size", "stride", "dilation"):
@@ -172,11 +194,13 @@ def rows(name: str, function: str) -> list[Bad]:
         return inverse_rows(name, function)
     if name in ("output_size", "levels"):
         return bad_counts(name, nd)
+    if name in ("boxes", "spatial_scale", "sampling_ratio"):
+        return box_rows(name)
     if name in ("output_ratio", "random_samples", "rng"):
         return random_rows(name, nd)
     if name == "padding":
         return bad_padding(nd)
-    if name in ("ceil_mode", "count_include_pad", "return_indices", "keepdims"):
+    if name in ("ceil_mode", "count_include_pad", "return_indices", "keepdims", "aligned"):
         return [Bad(v, TypeError) for v in NOT_BOOLS]
     if name in ("op", "mode", "rounding", "nan_policy"):
         return [Bad(v, ValueError, repr(v)[:20]) for v in WORDS] + [
@@ -209,5 +233,6 @@ def rows(name: str, function: str) -> list[Bad]:
     if name == "out":
         return [Bad(v, TypeError) for v in (1, "x", [1], object(), np.float32(1))]
     if name in ("x", "X", "grad"):
-        return [Bad(v, TypeError) for v in (None, "abc", b"abc", object(), {}, 1j)]
+        optional = function == "roi_align_backward" and name == "x"
+        return [Bad(v, TypeError) for v in ("abc", b"abc", object(), {}, 1j, None)[: 6 - optional]]
     raise AssertionError(f"no bad values for the parameter {name} of {function}")

@@ -128,6 +128,8 @@ for _nd in (1, 2, 3):
     TOGETHER["spatial_pyramid_pool_backward"] = lambda _: {
         "grad": np.ones((2, 63)), "indices": np.zeros((2, 63), int), "input_shape": (2, 3, 4, 4)
     }  # fmt: skip
+    for _op in ("pool", "align"):
+        TOGETHER[f"roi_{_op}_backward"] = lambda _: {"boxes": np.array([[0, 0, 0, 2, 2.0]] * 2)}
     TOGETHER[f"mode_pool{_nd}d"] = lambda nd: {"x": image(nd).astype(np.uint8)}
     for _prefix in ("fractional_max_pool", "nn.FractionalMaxPool"):
         TOGETHER[f"{_prefix}{_nd}d"] = lambda _: {"output_size": 2}
@@ -170,6 +172,8 @@ def layer_call(cls: Any, nd: int) -> Callable[..., Any]:
     def call(**options: Any) -> Any:
         layer = cls(**options)
         inputs = (pooled(nd), np.zeros(pooled(nd).shape, int)) if "Unpool" in cls.__name__ else ()
+        if "RoI" in cls.__name__:
+            inputs = (image(nd), PARAMETERS["boxes"].legal(nd))
         result = layer(*(inputs or (image(nd),)))
         layer.backward(result[0] if isinstance(result, tuple) else result)
         return result

@@ -40,6 +40,7 @@ def inverse_arguments(function: str) -> dict[str, Any]:
         "indices": np.zeros(shape, int),
         "input_shape": shape[:2] + (8,) * dims(function),
         "kernel_size": 2,
+        "boxes": np.zeros((2, 5)),
     }
     needed = inspect.signature(INVERSES[function]).parameters.values()
     arguments["grad"] = np.ones(grad_shape(function), np.int16)
@@ -61,6 +62,8 @@ def call(function: str, **changed: Any) -> Any:
         parameters[0]: np.arange(2 * 3 * 4**nd, dtype=np.int16).reshape((2, 3) + (4,) * nd),
         **changed,
     }
+    if "boxes" in parameters:
+        arguments = {"boxes": np.zeros((1, 5)), "output_size": 2, **arguments}
     if SECOND[function] != "keepdims":
         arguments.setdefault(SECOND[function], 2)
     if function in KERNELS:
@@ -123,6 +126,8 @@ def test_ranks(function: str) -> None:
     allowed = {"pool": range(2, 9), "pool2d": range(2, 5)}.get(function, range(nd + 1, nd + 3))
     if function.startswith(WHOLE):
         allowed = range(3, 6)
+    if function.startswith("roi_"):
+        allowed = range(4, 5)
     for rank in range(9):
         x = np.ones((2,) * rank, np.int32)
         if function == "pool" and rank == 1:

@@ -213,6 +213,18 @@ LAYERS: dict[str, set[str]] = {
     "dispatch": {"cpu", "error", "kernels"},
     "plan": {"geometry", "view", "types", "error"},
     "scatter": {"run", "view", "types", "error", "dispatch", "scratch", "threads", "kernels"},
+    "roi": {
+        "run",
+        "scatter",
+        "plan",
+        "view",
+        "types",
+        "error",
+        "dispatch",
+        "scratch",
+        "threads",
+        "kernels",
+    },
     "spread": {
         "run",
         "plan",
@@ -242,6 +254,7 @@ LAYERS: dict[str, set[str]] = {
 PARTS = {
     f"{layer}_{part}": layer
     for layer, parts in {
+        "roi": ("axis", "candidates", "give", "gradient", "job", "largest", "mean", "pool", "taps"),
         "scatter": ("half", "nest", "read"),
         "spread": ("box", "cover", "job", "slow"),
     }.items()

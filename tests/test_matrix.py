@@ -104,6 +104,8 @@ def test_axes_of_length_0(function: matrix.Function) -> None:
                 shrunk[name] = value[(slice(None),) * at + (slice(0),)]  # vectors of all channels
             if name == "input_shape":
                 shrunk[name] = (*value[:at], 0, *value[at + 1 :])
+            if name == "boxes" and at == 0:
+                shrunk[name] = value[:0]
         arguments = {**legal, **shrunk}
         if at < 2:
             result = function.call(**arguments)
@@ -123,7 +125,7 @@ def test_every_rank_is_taken_or_refused(function: matrix.Function) -> None:
             try:
                 function.call(**{**function.legal(), first: np.ones((size,) * rank, np.int16)})
                 taken += 1
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, IndexError) as error:
                 if not str(error).startswith(f"{function.name}: "):
                     raise
     if len([v for v in function.legal().values() if isinstance(v, np.ndarray)]) == 1:
@@ -167,7 +169,10 @@ def test_partners_of_another_shape_are_refused(function: matrix.Function) -> Non
     nd = function.nd
     for name, value in legal.items():
         if isinstance(value, np.ndarray) and len(legal) > 2:
-            changes: list[Any] = [np.ones(s, value.dtype) for s in resized(value.shape)]
+            shapes = resized(value.shape)
+            if name == "grad" and function.name == "roi_align_backward":  # results of any size
+                shapes = [s for s in shapes if len(s) != 4 or s[:2] != value.shape[:2]]
+            changes: list[Any] = [np.ones(s, value.dtype) for s in shapes]
         elif name == "input_shape":  # the windows need not cover every element of the input
             changes = [s for s in resized(value) if len(s) != 2 + nd or s[:2] != value[:2]]
             changes += [(*value[:2], *s) for s in resized(value[2:]) if 0 in s]

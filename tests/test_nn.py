@@ -17,6 +17,7 @@ KINDS = ("MaxPool", "MinPool", "AvgPool", "SumPool")
 ADAPTIVE = ("AdaptiveMaxPool", "AdaptiveMinPool", "AdaptiveAvgPool")
 NAMES = [f"{kind}{nd}d" for kind in (*KINDS, *ADAPTIVE, "LPPool", "MaxUnpool") for nd in (1, 2, 3)]
 NAMES += ["FractionalMaxPool2d", "FractionalMaxPool3d"]
+REGIONS = ["RoIAlign", "RoIPool"]  # see test_roi_backward.py
 LAST = {1: "NWC", 2: "NHWC", 3: "NDHWC"}
 
 
@@ -36,11 +37,11 @@ def typical(name: str) -> Any:
 
 
 def test_names() -> None:
-    assert sorted(nn.__all__) == sorted(NAMES)
+    assert sorted(nn.__all__) == sorted(NAMES + REGIONS)
     assert poolcore.nn is nn
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES + REGIONS)
 def test_arguments_are_typed_and_described(name: str) -> None:
     cls = getattr(nn, name)
     text = inspect.getdoc(cls) or ""

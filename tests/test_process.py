@@ -21,6 +21,7 @@ rng = np.random.default_rng(0)
 x = rng.random((2, 3, 20, 20), dtype=np.float32)
 large = rng.random((4, 16, 96, 96), dtype=np.float32)
 where = poolcore.max_pool2d(x, 2, return_indices=True)[1]
+boxes = np.array([[1, 2.5, 0, 15, 19], [0, -3, 4, 30, 9.5]])
 def out(): return np.full((2, 3, 10, 10), 7, np.float32)
 CALLS = [
     lambda o: poolcore.max_pool2d(x, 2, out=o),
@@ -36,6 +37,9 @@ CALLS = [
     lambda o: poolcore.avg_pool2d_backward(o, x.shape, 2),
     lambda o: poolcore.adaptive_avg_pool2d_backward(o, x.shape),
     lambda o: poolcore.pyramid(x, 2),
+    lambda o: poolcore.roi_pool(x, boxes, 10, out=o),
+    lambda o: poolcore.roi_align(x, boxes, 10, out=o),
+    lambda o: poolcore.roi_align_backward(o, boxes, x.shape),
     lambda o: poolcore.avg_pool2d(large, 3, threads=3),
     lambda o: poolcore.max_pool2d(large, 31, 1, threads=3),
 ]

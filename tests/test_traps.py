@@ -301,10 +301,38 @@ def test_lp_takes_absolute_values() -> None:
     assert poolcore.gem_pool(row(-3, 2)[None], 1, 0).item() == 1  # there negative ones count as 0
 
 
-# --- operations that do not exist yet --------------------------------------------------------
+# --- regions of interest ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("word", ["roi"])
-def test_an_operation_that_comes_later_brings_its_trap_test(word: str) -> None:
-    """Checked boxes: they need their test here before the function may be public."""
-    assert not [n for n in dir(poolcore) if n.lower().startswith(word)]
+def test_boxes_are_checked() -> None:
+    """A box may lie anywhere and be of any size, but must be numbers and name an image."""
+    x = np.arange(16.0).reshape(1, 1, 4, 4)
+    for function in (poolcore.roi_pool, poolcore.roi_align):
+        for bad in (NAN, INF, -INF):
+            for at in range(1, 5):
+                box = np.zeros((1, 5))
+                box[0, at] = bad
+                with pytest.raises(ValueError, match=rf"boxes\[0\]\[{at}\]"):
+                    function(x, box, 2)
+        for number in (1, -1, 2**62, 0.5):
+            with pytest.raises((IndexError, ValueError), match=r"boxes\[0\]\[0\]"):
+                function(x, np.array([[number, 0, 0, 1, 1]]), 2)
+        for far in (5, 1e10, 1e300):
+            assert not function(x, np.array([[0, far, far, 2 * far, 2 * far]]), 2).any()
+    everything = np.array([[0, -1e300, -1e300, 1e300, 1e300]])
+    assert poolcore.roi_pool(x, everything, 3)[0, 0].tolist() == [[0, 0, 0], [0, 15, 0], [0, 0, 0]]
+    around = np.array([[0, -50, -50, 50, 50]])
+    assert poolcore.roi_align(x, around, 1, 1.0, 2**62, mode="max").item() == 15
+    assert (
+        poolcore.roi_align(x, everything, 3, 1.0, 2**62).tolist() == np.zeros((1, 1, 3, 3)).tolist()
+    )
+
+
+def test_roi_corners_are_rounded_and_both_included() -> None:
+    x = np.arange(16.0).reshape(1, 1, 4, 4)
+    # 0.5 to 1 and 1.5 to 2: columns 1 and 2
+    assert poolcore.roi_pool(x, np.array([[0, 0.5, 0.0, 1.5, 0.0]]), 1).item() == 2
+    assert poolcore.roi_pool(x, np.array([[0, 2.5, 0.0, 2.5, 0.0]]), 1).item() == 3
+    assert poolcore.roi_pool(x, np.array([[0, 3, 3, 0, 0]]), 1).item() == 15  # reversed: one pixel
+    values, indices = poolcore.roi_pool(x, np.array([[0, 4, 0, 9, 0]]), 1, return_indices=True)
+    assert (values.item(), indices.item()) == (0, -1)

@@ -70,6 +70,8 @@ from poolcore._norm_backward import (
     lp_pool3d_backward,
 )
 from poolcore._pyramid import pyramid
+from poolcore._roi import roi_align, roi_pool
+from poolcore._roi_backward import roi_align_backward, roi_pool_backward
 from poolcore._select import median_pool2d, median_pool3d, mode_pool2d, mode_pool3d
 from poolcore._soft import soft_pool1d, soft_pool2d, soft_pool3d
 from poolcore._spatial_pyramid import spatial_pyramid_pool
@@ -143,6 +145,10 @@ __all__ = [
     "pool",
     "pool2d",
     "pyramid",
+    "roi_align",
+    "roi_align_backward",
+    "roi_pool",
+    "roi_pool_backward",
     "set_num_threads",
     "show_config",
     "soft_pool1d",

@@ -114,6 +114,38 @@ def norm_windows(
     /,
 ) -> tuple[Any, Any, Any, float, float, tuple[tuple[int, int, int, int, int, int], ...]]: ...
 def raise_magnitudes(values: Any, exponent: float, /) -> None: ...
+def roi(
+    function: str,
+    x: Any,
+    boxes: Any,
+    output_size: Any,
+    spatial_scale: Any,
+    sampling_ratio: Any,
+    aligned: Any,
+    mode: Any,
+    return_indices: Any,
+    layout: Any,
+    nan_policy: Any,
+    out: Any,
+    threads: Any,
+    /,
+) -> Any: ...
+def roi_backward(
+    function: str,
+    grad: Any,
+    indices: Any,
+    boxes: Any,
+    input_shape: Any,
+    spatial_scale: Any,
+    sampling_ratio: Any,
+    aligned: Any,
+    mode: Any,
+    x: Any,
+    layout: Any,
+    out: Any,
+    threads: Any,
+    /,
+) -> Any: ...
 def get_num_threads() -> int: ...
 def set_num_threads(n: object) -> None: ...
 def available_cpus() -> int: ...

@@ -71,7 +71,8 @@ def documented(cls: _Class) -> _Class:
         return cls
     start, found, examples = inspect.cleandoc(cls.__doc__).partition("Examples\n--------\n")
     lines = [start.rstrip(), "\nParameters\n----------"]
-    lines += [f"{name} : {_PARAMETERS[name]}" for name in inspect.signature(cls).parameters]
+    words = {**_PARAMETERS, **getattr(cls, "_words", {})}
+    lines += [f"{name} : {words[name]}" for name in inspect.signature(cls).parameters]
     cls.__doc__ = "\n".join(lines) + "\n\n" + found + examples + "\n"
     return cls
 

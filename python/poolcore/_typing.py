@@ -49,6 +49,7 @@ class SupportsDLPack(Protocol):
 
 ArrayInput: TypeAlias = npt.ArrayLike | SupportsDLPack
 IndexInput: TypeAlias = npt.NDArray[np.integer[Any]] | ArrayInput
+Boxes: TypeAlias = Array | SupportsDLPack | Sequence[ArrayInput]
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 _Layout_contra = TypeVar("_Layout_contra", contravariant=True)

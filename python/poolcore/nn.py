@@ -46,6 +46,7 @@ from poolcore._layers import (
     documented,
 )
 from poolcore._norm_layers import LPPool1d, LPPool2d, LPPool3d
+from poolcore._roi_layers import RoIAlign, RoIPool
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -74,6 +75,8 @@ __all__ = [
     "MinPool1d",
     "MinPool2d",
     "MinPool3d",
+    "RoIAlign",
+    "RoIPool",
     "SumPool1d",
     "SumPool2d",
     "SumPool3d",
