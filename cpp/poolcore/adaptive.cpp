@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 
 #include "poolcore/finish.hpp"
 #include "poolcore/indices.hpp"
@@ -69,6 +70,15 @@ bool halves_lanes(const Schedule& s, int axis) {
            !turns_lines(s);
 }
 
+// Windows that are pooled at once from the taps of a few lines, where a call of a kernel for every
+// window would not pay.
+constexpr std::int64_t kGathered = 256;
+
+bool gathers(const AxisGeometry& g, std::int64_t lines) {
+    constexpr std::int64_t kFewLines = 8;
+    return g.period > 1 && g.kernel < kLongWindow && lines < kFewLines;
+}
+
 // Scratch of one pass: the packed field, the result of every stage, lines turned and turned back,
 // and, where windows along the lanes are halved, up to three times the source of that. Windows that
 // overlap so little are never doubled.
@@ -85,6 +95,8 @@ std::int64_t pass_scratch(const Schedule& s, const BoxShape& box, std::int64_t s
     if (turns_lines(s)) total = std::min(kMany, 3 * total);
     for (int i = 0; i < s.n_stages; ++i) {
         if (halves_lanes(s, s.order[i])) temporary = times(3, bytes());
+        if (s.order[i] == kW && s.inner.n == 1 && !turns_lines(s))
+            temporary = std::max(temporary, 2 * Scratch::footprint(kLongWindow * kGathered * size));
         extent[s.order[i]] = box.out[s.order[i]];
         total = std::min(kMany, total + bytes());
     }
@@ -184,6 +196,55 @@ void pool_short_window(const StageContext& c, const AxisGeometry& g, const Field
               {c.element(), k, 0, k});
 }
 
+// Copies tap j of n windows of a line, each from its own place, to line j of a block.
+template <class Bits>
+void gather(const std::byte* line, const AxisGeometry& g, std::int64_t first, std::int64_t n,
+            std::int64_t origin, std::byte* block, std::int64_t pitch) {
+    constexpr std::int64_t size = sizeof(Bits);
+    AdaptiveWindows windows(g, first);
+    for (std::int64_t w = 0; w < n; ++w, windows.next()) {
+        const std::byte* src = line + (windows.start() - origin) * size;
+        for (std::int64_t j = 0; j < windows.length(); ++j)
+            std::memcpy(block + j * pitch + w * size, src + j * size, sizeof(Bits));
+    }
+}
+
+// Short windows of a few lines, side by side: their taps make lines across which windows are
+// pooled. Those that a window lacks, at its end, are the identity.
+void pool_gathered(const StageContext& c, const AxisGeometry& g, const Field& from,
+                   const Field& to) {
+    constexpr decltype(&gather<std::uint8_t>) kinds[] = {
+        gather<std::uint8_t>, gather<std::uint16_t>, gather<std::uint32_t>, gather<std::uint64_t>};
+    const auto copy = kinds[std::countr_zero(static_cast<std::uint64_t>(c.element()))];
+    AxisGeometry taps;
+    taps.in = taps.kernel = taps.stride = g.kernel;
+    for (std::int64_t w = 0; w < to.extent[kW]; w += kGathered) {
+        const std::int64_t first = to.origin[kW] + w, n = std::min(kGathered, to.extent[kW] - w);
+        for (std::int64_t line = 0; line < to.planes * to.extent[kA] * to.extent[kB]; ++line) {
+            const std::int64_t b = line % to.extent[kB], rest = line / to.extent[kB];
+            const std::int64_t a = rest % to.extent[kA], p = rest / to.extent[kA];
+            const auto offset = [&](const Field& f) {
+                return p * f.plane_stride + a * f.stride[kA] + b * f.stride[kB];
+            };
+            const std::int64_t mark = c.scratch->mark();
+            const Range ranges[kNumPhysical] = {{0, 1}, {0, g.kernel}, {0, n}};
+            const Field block = make_field(c, 1, ranges, 1);
+            fill_identity(c, block, 0, n);
+            const auto taken = [&](const std::byte* base, std::byte* values) {
+                copy(base + offset(from), g, first, n, from.origin[kW], values, block.stride[kB]);
+            };
+            taken(from.values, block.values);
+            if (from.index) taken(from.index, block.index);
+            Field result = block;
+            result.extent[kB] = 1;
+            result.values = to.values + offset(to) + w * c.element();
+            result.index = moved(to.index, offset(to) + w * c.element());
+            pool_axis(c, taps, kB, block, result);
+            c.scratch->release(mark);
+        }
+    }
+}
+
 // Pools one axis of `from` into the windows that `to` covers along it.
 void pool_stage(const StageContext& c, const AxisGeometry& g, int axis, const Field& from,
                 const Field& to) {
@@ -192,6 +253,8 @@ void pool_stage(const StageContext& c, const AxisGeometry& g, int axis, const Fi
     if (g.period == 1) return pool_axis(c, g, axis, from, to);
     // Along the lanes results lie side by side, so there every window is a class of its own.
     const bool alone = axis == kW && to.inner == 1;
+    if (alone && gathers(g, to.planes * to.extent[kA] * to.extent[kB]))
+        return pool_gathered(c, g, from, to);
     const std::int64_t classes = alone ? hi - lo : std::min(g.period, hi - lo);
     for (std::int64_t o = lo; o < lo + classes; ++o) {
         if (alone && g.kernel < kLongWindow)
@@ -209,21 +272,9 @@ struct Turn {
 };
 
 void turn(const StageContext& c, const Turn& t) {
-    // Copied as integers, whatever they are.
-    constexpr DType types[] = {DType::kInt8, DType::kInt16, DType::kInt32, DType::kInt64};
-    constexpr Work works[] = {Work::kI8, Work::kI16, Work::kI32, Work::kI64};
-    const int width = std::countr_zero(static_cast<std::uint64_t>(c.element()));
-    PackArgs a{};
-    a.src = t.from;
-    a.dst = t.to;
-    a.n0 = 1;
-    a.n1 = t.rows;
-    a.n = t.columns;
-    a.src_stride1 = c.element();
-    a.src_stride = t.rows * c.element();
-    a.dst_stride1 = t.columns * c.element();
-    c.kernels->pack[static_cast<int>(Change::kNone)][static_cast<int>(types[width])]
-                   [static_cast<int>(works[width])](a);
+    const std::int64_t size = c.element();
+    c.kernels->turn[std::countr_zero(static_cast<std::uint64_t>(size))](
+        {t.from, t.to, t.columns, t.rows, t.rows * size, t.columns * size});
 }
 
 // Pools the axis along the lines of `from` into `to`, both tight fields in scratch, lane by line.

@@ -24,10 +24,23 @@ double divisor_count(const Schedule& s, const AxisGeometry& g, std::int64_t o) {
     return static_cast<double>(taps.count());
 }
 
+// Adaptive windows have no padding.
+void count_adaptive(const AxisGeometry& g, Range windows, double* lengths) {
+    AdaptiveWindows window(g, windows.lo);
+    for (std::int64_t i = 0; i < windows.size(); ++i, window.next())
+        lengths[i] = static_cast<double>(window.length());
+}
+
 Counts count_taps(const Schedule& s, int axis, Range windows, Scratch& scratch) {
     const AxisGeometry& g = s.axis[axis].geometry;
     const TapRange inside = g.interior();
     Counts c;
+    if (g.period > 1) {
+        double* lengths = reinterpret_cast<double*>(scratch.take(windows.size() * 8));
+        count_adaptive(g, windows, lengths);
+        c.divisors = c.reals = lengths;
+        return c;
+    }
     c.divisor = divisor_count(s, g, windows.lo);
     c.real = static_cast<double>(g.taps(windows.lo).count());
     if (windows.size() == 1 || (windows.lo >= inside.first && windows.hi <= inside.last))

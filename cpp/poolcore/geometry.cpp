@@ -120,6 +120,13 @@ std::int64_t AxisGeometry::adaptive_end(std::int64_t o) const {
     return (o + 1) % period == 0 ? at : at + 1;
 }
 
+AdaptiveWindows::AdaptiveWindows(const AxisGeometry& g, std::int64_t o)
+    : period_(g.period),
+      whole_(g.stride / g.period),
+      part_(g.stride % g.period),
+      start_(g.start(o)),
+      rest_(static_cast<std::int64_t>(static_cast<Wide>(o % g.period) * part_ % g.period)) {}
+
 TapRange AxisGeometry::taps_within(std::int64_t o, std::int64_t lo, std::int64_t hi) const {
     const std::int64_t at = start(o);
     const std::int64_t first = at < lo ? ceil_div(lo - at, dilation) : 0;

@@ -67,6 +67,28 @@ struct AxisGeometry {
     TapRange taps_within(std::int64_t o, std::int64_t lo, std::int64_t hi) const;
 };
 
+// Adaptive windows one after the other, without a division for each.
+class AdaptiveWindows {
+   public:
+    // From window `o` on.
+    AdaptiveWindows(const AxisGeometry& g, std::int64_t o);
+    std::int64_t start() const { return start_; }
+    std::int64_t length() const {
+        const bool carries = rest_ >= period_ - part_;
+        const bool even = rest_ == (part_ == 0 ? 0 : period_ - part_);  // the next one starts here
+        return whole_ + (carries ? 1 : 0) + (even ? 0 : 1);
+    }
+    void next() {
+        const bool carries = rest_ >= period_ - part_;
+        start_ += whole_ + (carries ? 1 : 0);
+        rest_ = carries ? rest_ - (period_ - part_) : rest_ + part_;
+    }
+
+   private:
+    std::int64_t period_, whole_, part_;  // the stride is whole_ + part_ / period_,
+    std::int64_t start_, rest_;           // and a window starts at start_ + rest_ / period_
+};
+
 // Names for error messages: `max_pool2d: padding[1]=4 must be ...`. `index` < 0 leaves out `[i]`.
 struct AxisNames {
     const char* function;

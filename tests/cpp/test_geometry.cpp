@@ -302,6 +302,26 @@ TEST(huge_adaptive_axes) {
     check_adaptive(kMost, 1, 0);
 }
 
+// One after the other as each by itself.
+void check_walk(std::int64_t in, std::int64_t size, std::int64_t first, std::int64_t n) {
+    const AxisGeometry g = poolcore::make_adaptive_geometry(in, size, kNames);
+    poolcore::AdaptiveWindows windows(g, first);
+    for (std::int64_t o = first; o < first + n; ++o, windows.next()) {
+        CHECK(windows.start() == g.start(o));
+        CHECK(windows.length() == g.length(o));
+    }
+}
+
+TEST(adaptive_windows_in_turn) {
+    for (std::int64_t in = 1; in <= 24; ++in)
+        for (std::int64_t size = 1; size <= 40; ++size) check_walk(in, size, size / 3, size - size / 3);
+    for (const std::int64_t in : {kMost, kMost - 1, std::int64_t(1), kMost / 3})
+        for (const std::int64_t size : {kMost, kMost - 1, kMost / 2 + 1}) {
+            check_walk(in, size, 0, 9);
+            check_walk(in, size, size - 9, 9);
+        }
+}
+
 TEST(sizes_that_are_no_windows) {
     CHECK(poolcore::make_adaptive_geometry(7, 0, kNames).out == 0);
     CHECK(poolcore::make_adaptive_geometry(7, poolcore::kKeepSize, kNames).out == 7);
