@@ -256,7 +256,7 @@ PARTS = {
     for layer, parts in {
         "roi": ("axis", "candidates", "give", "gradient", "job", "largest", "mean", "pool", "taps"),
         "scatter": ("half", "nest", "read"),
-        "spread": ("box", "cover", "job", "slow"),
+        "spread": ("box", "cover", "job", "load", "slow", "weave"),
     }.items()
     for part in parts
 }

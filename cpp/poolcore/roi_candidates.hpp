@@ -99,7 +99,7 @@ struct Largest {
 // Of the bin that the candidates are of, in one plane; without kPlace no sample is named.
 template <double (*kElement)(const std::byte*), bool kPlace>
 Largest find_largest(const std::byte* plane, const std::int64_t* stride, const Candidates& down,
-                     const Candidates& over, RoiLook& look) {
+                     const Candidates& over, StopPoll& look) {
     Largest found;
     found.met = down.outside() || over.outside();
     found.value = found.met ? 0 : -std::numeric_limits<double>::infinity();

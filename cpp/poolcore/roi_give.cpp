@@ -52,7 +52,7 @@ bool RoiGiveMean::select(std::int64_t number, const Reach* part) {
     return true;
 }
 
-void RoiGiveMean::give(std::int64_t c, const RoiSums& sums, RoiLook& look) {
+void RoiGiveMean::give(std::int64_t c, const RoiSums& sums, StopPoll& look) {
     const Reach& across = sums.part[across_];
     const std::byte* grad = job_.grad + number_ * job_.grad_stride.image +
                             c * job_.grad_stride.channel;
@@ -74,7 +74,7 @@ void RoiGiveMean::give(std::int64_t c, const RoiSums& sums, RoiLook& look) {
 }
 
 // What the bins from `grad` on give to each element along.
-bool RoiGiveMean::give_line(const std::byte* grad, std::int64_t lanes, RoiLook& look) {
+bool RoiGiveMean::give_line(const std::byte* grad, std::int64_t lanes, StopPoll& look) {
     std::fill_n(line_, along_.size() * lanes, 0.0);
     const std::int64_t stride = job_.grad_stride.plane[1 - across_];
     const std::int64_t per_read = lanes == 1 ? kRoiRead : 1;
@@ -109,7 +109,7 @@ bool RoiGiveLargest::select(std::int64_t number, const Reach* part) {
     return both(reach_of(rows_), part[0]).size() > 0 && both(reach_of(columns_), part[1]).size() > 0;
 }
 
-void RoiGiveLargest::give(std::int64_t c, const RoiSums& sums, RoiLook& look) {
+void RoiGiveLargest::give(std::int64_t c, const RoiSums& sums, StopPoll& look) {
     for (std::int64_t a = 0; a < rows_.bins; ++a) {
         down_.select(a);
         if (!down_.meets(sums.part[0])) continue;
@@ -122,7 +122,7 @@ void RoiGiveLargest::give(std::int64_t c, const RoiSums& sums, RoiLook& look) {
 }
 
 void RoiGiveLargest::give_bin(std::int64_t a, std::int64_t b, std::int64_t c, const RoiSums& sums,
-                              RoiLook& look) const {
+                              StopPoll& look) const {
     const auto image = static_cast<std::int64_t>(job_.spec->boxes[5 * number_]);
     const std::byte* grad = job_.grad + number_ * job_.grad_stride.image +
                             c * job_.grad_stride.channel + a * job_.grad_stride.plane[0] +
@@ -148,7 +148,7 @@ void RoiGiveLargest::give_bin(std::int64_t a, std::int64_t b, std::int64_t c, co
 }
 
 bool give_places(const RoiGradientJob& job, std::int64_t number, std::int64_t c,
-                 const RoiSums& sums, RoiLook& look) {
+                 const RoiSums& sums, StopPoll& look) {
     const PlaceReader reader = place_reader(job.index_dtype, true);
     const std::int64_t plane = job.length[0] * job.length[1];
     const bool across = sums.lanes > 1;  // channels are read together, else bins along W

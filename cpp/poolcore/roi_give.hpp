@@ -86,10 +86,10 @@ class RoiGiveMean {
     // Whether box `number` reaches that part.
     bool select(std::int64_t number, const Reach* part);
     // Adds to channels [c, c + sums.lanes).
-    void give(std::int64_t c, const RoiSums& sums, RoiLook& look);
+    void give(std::int64_t c, const RoiSums& sums, StopPoll& look);
 
    private:
-    bool give_line(const std::byte* grad, std::int64_t lanes, RoiLook& look);
+    bool give_line(const std::byte* grad, std::int64_t lanes, StopPoll& look);
 
     const RoiGradientJob& job_;
     TapTable tables_[2];  // across, along
@@ -108,14 +108,14 @@ class RoiGiveLargest {
     RoiGiveLargest(const RoiGradientJob& job, Scratch& scratch);
     static std::int64_t scratch_bytes() { return 2 * Candidates::scratch_bytes(); }
     bool select(std::int64_t number, const Reach* part);
-    void give(std::int64_t c, const RoiSums& sums, RoiLook& look);
+    void give(std::int64_t c, const RoiSums& sums, StopPoll& look);
 
    private:
     using Find = Largest (*)(const std::byte* plane, const std::int64_t* stride,
-                             const Candidates& down, const Candidates& over, RoiLook& look);
+                             const Candidates& down, const Candidates& over, StopPoll& look);
 
     void give_bin(std::int64_t a, std::int64_t b, std::int64_t c, const RoiSums& sums,
-                  RoiLook& look) const;
+                  StopPoll& look) const;
 
     const RoiGradientJob& job_;
     SampleAxis rows_, columns_;
@@ -126,6 +126,6 @@ class RoiGiveLargest {
 
 // The gradient of kPool. False at an index outside the plane, which leaves the rest undone.
 bool give_places(const RoiGradientJob& job, std::int64_t number, std::int64_t c,
-                 const RoiSums& sums, RoiLook& look);
+                 const RoiSums& sums, StopPoll& look);
 
 }  // namespace poolcore

@@ -190,7 +190,7 @@ class GradientTask {
     std::byte* sums_;
     Reach part_[2];
     std::int64_t image_ = 0, first_ = 0, last_ = 0;
-    RoiLook look_;
+    StopPoll look_;
 };
 
 void gradient_task(void* context, std::int64_t task, int) {
@@ -203,7 +203,7 @@ void gradient_task(void* context, std::int64_t task, int) {
 void check_task(void* context, std::int64_t number, int) {
     auto& all = *static_cast<Gradient*>(context);
     const RoiSums nothing;
-    RoiLook look;
+    StopPoll look;
     for (std::int64_t c = 0; c < all.job.channels; ++c) {
         if (look.stopped() || all.refused.load(std::memory_order_relaxed)) return;
         if (!give_places(all.job, number, c, nothing, look))

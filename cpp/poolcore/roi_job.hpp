@@ -78,23 +78,6 @@ inline int roi_across(const RoiSpec& spec, std::int64_t rows, std::int64_t colum
     return height * w > 4 * (h * w + height * width) ? 1 : 0;
 }
 
-// Asks for a stop every so many elements.
-class RoiLook {
-   public:
-    bool stops(std::int64_t elements) {
-        left_ -= elements;
-        if (left_ > 0 || stopped_) return stopped_;
-        left_ = kElements;
-        return stopped_ = stop_requested();
-    }
-    bool stopped() const { return stopped_; }
-
-   private:
-    static constexpr std::int64_t kElements = 1 << 16;
-    std::int64_t left_ = kElements;
-    bool stopped_ = false;
-};
-
 // The tasks of each mode.
 TaskFunction roi_pool_task(DType dtype, std::int64_t longest);
 TaskFunction roi_mean_task();

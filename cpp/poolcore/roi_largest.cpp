@@ -63,7 +63,7 @@ class RoiLargest {
     Candidates down_, over_;
     bool omit_;
     double results_[kResults] = {};
-    RoiLook look_;
+    StopPoll look_;
 };
 
 template <double (*kElement)(const std::byte*)>

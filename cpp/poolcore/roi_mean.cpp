@@ -210,7 +210,7 @@ class RoiMean {
     const std::byte* plane_ = nullptr;
     std::int64_t bin_across_ = 0;
     std::int64_t filled_lo_ = 0, filled_hi_ = 0;
-    RoiLook look_;
+    StopPoll look_;
 };
 
 void mean_task(void* context, std::int64_t number, int) {

@@ -242,7 +242,7 @@ class RoiPooler {
     std::int64_t all_along_;  // where the last bin ends
     Reach rows_;    // of the bin across
     Reach filled_;  // elements along that the window holds
-    RoiLook look_;
+    StopPoll look_;
 };
 
 template <class E, class Place>

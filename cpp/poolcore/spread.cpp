@@ -1,5 +1,6 @@
 #include "poolcore/spread.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "poolcore/dispatch.hpp"
@@ -45,6 +46,23 @@ void set_axes(SpreadJob& job, const StridedView& grad, const MutableView& out) {
     --job.n_batch;
 }
 
+// Sums, and means with a divisor given, have the same for all; so have windows that hang over no
+// edge that counts.
+void set_divisors(SpreadJob& job) {
+    const PoolSpec& spec = job.plan->spec;
+    for (int x = 0; x < kSpreadAxes; ++x) {
+        const AxisGeometry& g = job.cover[x].geometry();
+        job.alike[x] = {0, g.out};
+        if (spec.op != Op::kAvg || spec.has_divisor) continue;
+        job.usual[x] = static_cast<double>(g.kernel);
+        const TapRange inside = g.interior();
+        job.alike[x] = {inside.first, inside.last};
+        const std::int64_t room = g.in + g.pad_hi + (g.pad_lo - g.effective());
+        if (spec.count_include_pad && !job.cover[x].adaptive())
+            job.alike[x] = {0, room < 0 ? 0 : std::min(g.out, room / g.stride + 1)};
+    }
+}
+
 // The accumulator depends on types and sizes only.
 Work choose_work(const SpreadJob& job) {
     const PoolPlan& plan = *job.plan;
@@ -74,6 +92,7 @@ void set_kernels(SpreadJob& job) {
                                                          : Work::kI64;
     const int wide =
         static_cast<int>(job.work == Work::kF32 ? DType::kFloat32 : DType::kFloat64);
+    job.native = plan.in_dtype == (job.work == Work::kF32 ? DType::kFloat32 : DType::kFloat64);
     job.pack = k.pack[static_cast<int>(Change::kNone)][in][static_cast<int>(read)];
     if (read != job.work)
         job.widen = k.finish[static_cast<int>(Finish::kSum)][static_cast<int>(read)][wide];
@@ -92,6 +111,7 @@ bool shrink(const SpreadJob& job, SpreadBox& box) {
     };
     while (spread_scratch(job, box) > kScratchMost) {
         if (halve(box.n[0], 4) || halve(box.n[1], 16) || halve(box.lanes, 32)) continue;
+        if (halve(box.n[2], 2048)) continue;
         if (halve(box.strip, 16) || halve(box.n[1], 4) || halve(box.n[2], 256)) continue;
         if (halve(box.lanes, 1) || halve(box.n[0], 1) || halve(box.n[1], 1)) continue;
         if (halve(box.strip, 1) || halve(box.n[2], 1)) continue;
@@ -169,6 +189,7 @@ RunStatus spread(const PoolPlan& plan, const StridedView& grad, const MutableVie
     job.grad = grad.data;
     job.out = out.data;
     set_axes(job, grad, out);
+    set_divisors(job);
     set_kernels(job);
     choose_box(job, threads);
     ParallelJob parallel;

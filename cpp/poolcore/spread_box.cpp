@@ -6,12 +6,12 @@
 
 #include "poolcore/schedule.hpp"
 #include "poolcore/spread_job.hpp"
+#include "poolcore/spread_load.hpp"
+#include "poolcore/spread_weave.hpp"
 #include "poolcore/threads.hpp"
 
 namespace poolcore {
 namespace {
-
-constexpr double kExactDivisor = 9007199254740992.0;  // 2^53
 
 // Windows along the last axis that U has a place for; those that do not exist are zeros there,
 // unless they would be most of it.
@@ -35,10 +35,10 @@ std::int64_t spread_scratch(const SpreadJob& job, const SpreadBox& box) {
     std::int64_t bytes = times(times(box.n[0], box.n[1]), row);  // U
     bytes += times(obs[0], plane) + plane;  // G and its sums along the first axis
     bytes += 2 * times(strip, 8);  // a row before it is divided
-    bytes += times(times(box.n[2], box.lanes), e);  // results
+    bytes += times(times(2 * box.n[2] + kMostWoven, box.lanes), e);  // results
     bytes += times(columns, 8);  // divisors
     for (const std::int64_t n : box.n) bytes += times(n, sizeof(Covering)) + kScratchSlack;
-    return bytes + 8 * Scratch::footprint(kScratchAlign);
+    return bytes + 9 * Scratch::footprint(kScratchAlign);
 }
 
 namespace {
@@ -46,21 +46,24 @@ namespace {
 class Spreader {
    public:
     Spreader(const SpreadJob& job, const SpreadTask& task, Scratch& scratch)
-        : job_(job), task_(task), e_(job.element()), lanes_(task.lanes) {
-        for (int x = 0; x < 2; ++x) windows_[x] = job.cover[x].existing(task.lo[x], task.hi[x]);
+        : job_(job),
+          task_(task),
+          e_(job.element()),
+          lanes_(task.lanes),
+          windows_{job.cover[0].existing(task.lo[0], task.hi[0]),
+                   job.cover[1].existing(task.lo[1], task.hi[1])},
+          real_(job.cover[2].existing(task.lo[2], task.hi[2])),
+          strip_(std::min(job.box.strip, std::max<std::int64_t>(real_.size(), 1))),
+          load_(job, task, {windows_[0], windows_[1], real_}, strip_, scratch) {
         columns_ = columns_of(job, task.lo[2], task.hi[2], padded_);
-        real_ = job.cover[2].existing(task.lo[2], task.hi[2]);
         row_ = columns_.size() * lanes_ * e_;
-        strip_ = std::min(job.box.strip, std::max<std::int64_t>(real_.size(), 1));
         pitch_ = strip_ * lanes_ * e_;
         const std::int64_t plane = windows_[1].size() * pitch_;
         g_ = scratch.take(windows_[0].size() * plane);
         sums_ = job.cover[0].trivial() ? g_ : scratch.take(plane);
-        raw_ = scratch.take(strip_ * lanes_ * 8);
-        wide_ = scratch.take(strip_ * lanes_ * 8);
         u_ = scratch.take((task.hi[0] - task.lo[0]) * (task.hi[1] - task.lo[1]) * row_);
         results_ = scratch.take((task.hi[2] - task.lo[2]) * lanes_ * e_);
-        divisors_ = reinterpret_cast<double*>(scratch.take(columns_.size() * 8));
+        finished_ = scratch.take((task.hi[2] - task.lo[2] + kMostWoven) * lanes_ * e_);
         row_bytes_ = solid_row();
         for (int x = 0; x < kSpreadAxes; ++x) {
             std::int64_t n = task.hi[x] - task.lo[x];
@@ -72,16 +75,18 @@ class Spreader {
     }
 
     void run() {
-        set_divisors();
         zero_padding();
         for (std::int64_t at = real_.lo; at < real_.hi; at += strip_) {
             const std::int64_t n = std::min(strip_, real_.hi - at);
-            load_strip(at, n);
+            load_.strip(at, n, g_);
             for (std::int64_t a = task_.lo[0]; a < task_.hi[0]; ++a) {
                 sum_first(a, n);
-                for (std::int64_t b = task_.lo[1]; b < task_.hi[1]; ++b)
-                    if (!repeats(b)) sum_second(a, b, at, n);
-                if (stop_requested()) return;
+                for (std::int64_t b = task_.lo[1], next = b; b < task_.hi[1]; b = next) {
+                    next = b + 1;
+                    while (next < task_.hi[1] && follows(next)) ++next;
+                    if (next - b > 1 || !repeats(b)) sum_second(a, b, next - b, at, n);
+                }
+                if (poll_.stops((windows_[1].size() + task_.hi[1] - task_.lo[1]) * n * lanes_)) return;
             }
         }
         for (std::int64_t a = task_.lo[0]; a < task_.hi[0]; ++a)
@@ -93,7 +98,7 @@ class Spreader {
                     continue;
                 }
                 finish_row(u_row(a, b), row);
-                if (stop_requested()) return;
+                if (poll_.stops((task_.hi[2] - task_.lo[2]) * lanes_)) return;
             }
     }
 
@@ -102,6 +107,13 @@ class Spreader {
     // lie in one piece.
     bool repeats(std::int64_t b) const {
         return row_bytes_ > 0 && b > task_.lo[1] && covering(1, b) == covering(1, b - 1);
+    }
+
+    // Whether the windows over row b are those after the ones over the row before, one by one.
+    bool follows(std::int64_t b) const {
+        const Covering &c = covering(1, b), &before = covering(1, b - 1);
+        return c.first == before.first + 1 && c.count == before.count && c.lo == before.lo &&
+               c.hi == before.hi && c.lo < c.hi;
     }
 
     const Covering& covering(int x, std::int64_t p) const { return coverings_[x][p - task_.lo[x]]; }
@@ -119,12 +131,6 @@ class Spreader {
         return u_ + ((a - task_.lo[0]) * (task_.hi[1] - task_.lo[1]) + b - task_.lo[1]) * row_;
     }
 
-    void set_divisors() {
-        if (!job_.divide) return;
-        for (std::int64_t o = real_.lo; o < real_.hi; ++o)
-            divisors_[o - columns_.lo] = job_.divisor(2, o);
-    }
-
     void zero_padding() {
         const std::int64_t rows =
             (task_.hi[0] - task_.lo[0]) * (task_.hi[1] - task_.lo[1]);
@@ -138,92 +144,25 @@ class Spreader {
         }
     }
 
-    // `n` windows from `at` on of one row of the gradient, into `dst`.
-    void load_row(const std::byte* src, std::byte* dst, std::int64_t at, std::int64_t n,
-                  double scale) {
-        PackArgs pack{};
-        pack.src = src + at * job_.axis[2].grad;
-        pack.dst = job_.divide || job_.widen ? raw_ : dst;
-        const std::int64_t size = job_.widen ? 8 : e_;
-        const bool joined = lanes_ == 1 || job_.axis[2].grad == lanes_ * job_.lane.grad;
-        pack.n0 = 1;
-        pack.n1 = joined ? 1 : n;
-        pack.n = joined ? n * lanes_ : lanes_;
-        pack.src_stride = lanes_ == 1 ? job_.axis[2].grad : job_.lane.grad;
-        pack.src_stride1 = job_.axis[2].grad;
-        pack.dst_stride1 = lanes_ * size;
-        job_.pack(pack);
-        const std::byte* from = pack.dst;
-        if (job_.widen) {
-            FinishArgs args{};
-            args.src = from;
-            args.dst = job_.divide ? wide_ : dst;
-            args.n = n * lanes_;
-            args.dst_stride = e_;
-            job_.widen(args);
-            from = args.dst;
-        }
-        if (job_.divide) divide_row(from, dst, at, n, scale);
-    }
-
-    void divide_row(const std::byte* src, std::byte* dst, std::int64_t at, std::int64_t n,
-                    double scale) {
-        const double* table = divisors_ + (at - columns_.lo);
-        FinishArgs args{};
-        args.dst_stride = e_;
-        args.scale = scale;
-        for (std::int64_t i = 0; i < n;) {
-            // As many at once as have the same divisor; without lanes, all of them.
-            std::int64_t same = i + 1;
-            while (same < n && table[same] == table[i]) ++same;
-            const bool uniform = same == n && i == 0;
-            args.src = src + i * lanes_ * e_;
-            args.dst = dst + i * lanes_ * e_;
-            const double divisor = table[i] * scale;
-            if (lanes_ == 1 && !uniform) {
-                args.divisors = table;
-                args.count_step = 1;
-                same = n;
-            } else if (divisor > -kExactDivisor && divisor < kExactDivisor) {
-                args.divisor = static_cast<std::int64_t>(divisor);
-            } else {
-                args.divisors = table + i;
-                args.count_step = 0;
-            }
-            args.n = (same - i) * lanes_;
-            job_.divide(args);
-            i = same;
-        }
-    }
-
-    void load_strip(std::int64_t at, std::int64_t n) {
-        for (std::int64_t oa = windows_[0].lo; oa < windows_[0].hi; ++oa)
-            for (std::int64_t ob = windows_[1].lo; ob < windows_[1].hi; ++ob) {
-                const double scale = job_.divide ? job_.divisor(0, oa) * job_.divisor(1, ob) *
-                                                       job_.fixed_divisor()
-                                                 : 1;
-                const std::int64_t row =
-                    (oa - windows_[0].lo) * windows_[1].size() + ob - windows_[1].lo;
-                load_row(task_.grad + oa * job_.axis[0].grad + ob * job_.axis[1].grad,
-                         g_ + row * pitch_, at, n, scale);
-            }
-    }
-
-    // The sum of what covers one element; zeros where nothing does.
+    // Lines of n, each the sum of those that cover it; zeros where nothing does.
+    struct Lines {
+        std::int64_t n, count, src_stride, dst_stride;
+    };
     void sum(const Covering& c, std::int64_t step, const std::byte* src, std::int64_t src_pitch,
-             std::byte* dst, std::int64_t rows, std::int64_t n) const {
+             std::byte* dst, const Lines& lines) const {
         if (c.lo == c.hi) {
-            for (std::int64_t i = 0; i < rows; ++i)
-                std::memset(dst + i * pitch_, 0, static_cast<std::size_t>(n * e_));
+            for (std::int64_t i = 0; i < lines.count; ++i)
+                std::memset(dst + i * lines.dst_stride, 0, static_cast<std::size_t>(lines.n * e_));
             return;
         }
         RowsArgs args{};
         args.src = src;
         args.dst = dst;
         args.n0 = 1;
-        args.n1 = rows;
-        args.n = n;
-        args.src_stride1 = args.dst_stride1 = pitch_;
+        args.n1 = lines.count;
+        args.n = lines.n;
+        args.src_stride1 = lines.src_stride;
+        args.dst_stride1 = lines.dst_stride;
         args.tap_stride = step * src_pitch;
         args.taps = c.count;
         args.first = c.lo;
@@ -237,14 +176,16 @@ class Spreader {
         const std::int64_t step = job_.cover[0].step();
         const std::int64_t plane = windows_[1].size() * pitch_;
         sum(c, step, g_ + (c.first + c.lo * step - windows_[0].lo) * plane, plane, sums_,
-            windows_[1].size(), n * lanes_);
+            {n * lanes_, windows_[1].size(), pitch_, pitch_});
     }
 
-    void sum_second(std::int64_t a, std::int64_t b, std::int64_t at, std::int64_t n) const {
+    // Rows [b, b + rows), each a window further on.
+    void sum_second(std::int64_t a, std::int64_t b, std::int64_t rows, std::int64_t at,
+                    std::int64_t n) const {
         const Covering c = covering(1, b);
         const std::int64_t step = job_.cover[1].step();
         sum(c, step, sums_ + (c.first + c.lo * step - windows_[1].lo) * pitch_, pitch_,
-            u_row(a, b) + (at - columns_.lo) * lanes_ * e_, 1, n * lanes_);
+            u_row(a, b) + (at - columns_.lo) * lanes_ * e_, {n * lanes_, rows, pitch_, row_});
     }
 
     // Elements along the last axis that need not be covered alike, or not by existing windows.
@@ -261,7 +202,7 @@ class Spreader {
         } else if (c.hi - c.lo == 2 && c.count == 2 && job_.work == Work::kF64) {
             add<double>(first, step * unit, dst);
         } else {
-            sum(c, step, first, unit, dst, 1, lanes_);
+            sum(c, step, first, unit, dst, {lanes_, 1, 0, 0});
         }
     }
 
@@ -291,12 +232,48 @@ class Spreader {
             return u + (c.first - columns_.lo) * unit;
         } else {
             const Covering all{c.first, c.count, 0, c.count};
-            sum(all, step, u + (c.first - columns_.lo) * unit, unit, results_, 1, n * lanes_);
+            sum(all, step, u + (c.first - columns_.lo) * unit, unit, results_,
+                {n * lanes_, 1, 0, 0});
         }
         return results_;
     }
 
+    // Residues of the last axis whose results lie so near that rows of them are woven into one.
+    bool weaves() const {
+        const std::int64_t stride = job_.cover[2].phases();
+        const auto item = static_cast<std::int64_t>(item_size(job_.plan->out_dtype));
+        return lanes_ == 1 && stride > 1 && stride <= kMostWoven && job_.axis[2].out == item &&
+               task_.hi[2] - task_.lo[2] >= 2 * stride;
+    }
+
+    void weave_row(const std::byte* u, std::byte* out) const {
+        const std::int64_t stride = job_.cover[2].phases(), width = job_.axis[2].out;
+        const std::int64_t all = task_.hi[2] - task_.lo[2];
+        const std::byte* rows[kMostWoven] = {};
+        const std::byte* before = nullptr;
+        std::byte* to = finished_;
+        FinishArgs args{};
+        args.dst_stride = width;
+        for (std::int64_t phase = 0; phase < stride; ++phase) {
+            const std::int64_t n = (all - 1 - phase) / stride + 1;
+            const std::byte* sums = sum_last(u, task_.lo[2] + phase, n);
+            if (sums == before && sums != results_) {  // the same windows, perhaps one fewer
+                rows[phase] = rows[phase - 1];
+                continue;
+            }
+            args.src = before = sums;
+            args.dst = to;
+            args.n = n;
+            job_.finish(args);
+            rows[phase] = to;
+            to += n * width;
+        }
+        weave(rows, static_cast<int>(stride), width, out + task_.lo[2] * width, all / stride,
+              static_cast<int>(all % stride));
+    }
+
     void finish_row(const std::byte* u, std::byte* out) const {
+        if (weaves()) return weave_row(u, out);
         const std::int64_t stride = job_.cover[2].phases(), width = job_.axis[2].out;
         const std::int64_t phases = std::min(stride, task_.hi[2] - task_.lo[2]);
         for (std::int64_t phase = 0; phase < phases; ++phase) {
@@ -324,14 +301,16 @@ class Spreader {
 
     const SpreadJob& job_;
     const SpreadTask& task_;
-    std::int64_t e_, lanes_;
-    WindowRange windows_[2];  // along the first two axes
-    WindowRange columns_;     // along the last: places of U
-    WindowRange real_;        // those that exist
+    const std::int64_t e_, lanes_;
+    const WindowRange windows_[2];  // along the first two axes
+    const WindowRange real_;        // along the last: those that exist,
+    WindowRange columns_;           // and places of U
     bool padded_ = false;
-    std::int64_t row_, strip_, pitch_;  // bytes of a row of U; windows; bytes of a row of G
-    std::byte *g_, *sums_, *raw_, *wide_, *u_, *results_;
-    double* divisors_;
+    const std::int64_t strip_;  // windows
+    SpreadLoad load_;
+    std::int64_t row_, pitch_;  // bytes of a row of U, and of G
+    std::byte *g_, *sums_, *u_, *results_, *finished_;
+    StopPoll poll_;
     // Of the elements of each axis; of the last one's first period where all periods are alike.
     Covering* coverings_[kSpreadAxes];
     std::size_t row_bytes_ = 0;

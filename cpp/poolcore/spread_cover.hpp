@@ -72,6 +72,8 @@ class Cover {
     Covering at(std::int64_t p) const {
         if (adaptive()) return {turned_.start(p), turned_.length(p), 0, turned_.length(p)};
         const std::int64_t q = p + g_.pad_lo;
+        if (g_.stride == 1 && g_.dilation == 1)
+            return clipped({q - (g_.kernel - 1), g_.kernel, 0, 0});
         std::int64_t tap = q % g_.stride;  // without dilation, which spares the wide division
         if (g_.dilation != 1) {
             if (q % common_ != 0) return {};
@@ -83,10 +85,7 @@ class Cover {
         c.count = (g_.kernel - 1 - tap) / period_ + 1;
         const std::int64_t last_tap = tap + (c.count - 1) * period_;
         c.first = (q - last_tap * g_.dilation) / g_.stride;  // without a remainder
-        c.lo = c.first < 0 ? (-c.first + step_ - 1) / step_ : 0;
-        c.hi = c.first < g_.out ? std::min(c.count, (g_.out - 1 - c.first) / step_ + 1) : 0;
-        if (c.lo >= c.hi) c.lo = c.hi = 0;
-        return c;
+        return clipped(c);
     }
 
     // From the first to the last window over the elements [p0, p1), whether they exist or not.
@@ -102,6 +101,15 @@ class Cover {
     }
 
    private:
+    // With those that exist.
+    Covering clipped(Covering c) const {
+        const auto steps = [this](std::int64_t n) { return step_ == 1 ? n : n / step_; };
+        c.lo = c.first < 0 ? steps(-c.first + step_ - 1) : 0;
+        c.hi = c.first < g_.out ? std::min(c.count, steps(g_.out - 1 - c.first) + 1) : 0;
+        if (c.lo >= c.hi) c.lo = c.hi = 0;
+        return c;
+    }
+
     // x with a*x = 1 modulo m, for a and m without a common factor.
     static std::int64_t inverse(std::int64_t a, std::int64_t m) {
         std::int64_t r0 = m, r1 = a, x0 = 0, x1 = 1;

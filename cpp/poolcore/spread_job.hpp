@@ -33,7 +33,11 @@ struct SpreadJob {
     const std::byte* grad = nullptr;
     std::byte* out = nullptr;
 
+    WindowRange alike[kSpreadAxes];  // windows whose divisor is the usual one
+    double usual[kSpreadAxes] = {1, 1, 1};
+
     Work work = Work::kF32;
+    bool native = false;  // the gradient's type is the kernels'
     PackKernel pack = nullptr;
     FinishKernel widen = nullptr;   // integers to float64, or null
     FinishKernel divide = nullptr;  // null for sums
@@ -50,11 +54,14 @@ struct SpreadJob {
     std::int64_t element() const { return work_size(work); }
     // What the gradient of a window is divided by, along one axis; 1 for sums.
     double divisor(int x, std::int64_t window) const {
-        const PoolSpec& spec = plan->spec;
-        if (spec.op != Op::kAvg || spec.has_divisor) return 1;
+        if (window >= alike[x].lo && window < alike[x].hi) return usual[x];
         const AxisGeometry& g = cover[x].geometry();
-        const TapRange t = spec.count_include_pad ? g.padded_taps(window) : g.taps(window);
+        const TapRange t =
+            plan->spec.count_include_pad ? g.padded_taps(window) : g.taps(window);
         return static_cast<double>(t.count());
+    }
+    bool all_alike(int x, WindowRange windows) const {
+        return windows.lo >= alike[x].lo && windows.hi <= alike[x].hi;
     }
     double fixed_divisor() const {
         return plan->spec.has_divisor ? static_cast<double>(plan->spec.divisor) : 1;

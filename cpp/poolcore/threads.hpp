@@ -38,4 +38,22 @@ bool parallel_for(const ParallelJob& job);
 // caller's thread this is where poll is asked, no more often than between tasks.
 bool stop_requested();
 
+// The same for loops over short pieces, once in so many elements: to look at the clock takes as long
+// as a row. stopped() is what it said last.
+class StopPoll {
+   public:
+    bool stops(std::int64_t elements) {
+        left_ -= elements;
+        if (left_ > 0 || stopped_) return stopped_;
+        left_ = kElements;
+        return stopped_ = stop_requested();
+    }
+    bool stopped() const { return stopped_; }
+
+   private:
+    static constexpr std::int64_t kElements = 1 << 16;
+    std::int64_t left_ = kElements;
+    bool stopped_ = false;
+};
+
 }  // namespace poolcore
