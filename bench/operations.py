@@ -84,8 +84,16 @@ def _soft(numpy: Any, windows: np.ndarray) -> np.ndarray:
     return (weights * windows).sum((3, 5)) / weights.sum((3, 5))  # type: ignore[no-any-return]
 
 
+def _drawn(numpy: Any, x: np.ndarray, chances: np.ndarray) -> np.ndarray:
+    """Stochastic pooling of 2x2 windows in NumPy."""
+    windows = x.reshape(8, 64, 28, 2, 28, 2).swapaxes(3, 4).reshape(8, 64, 28, 28, 4)
+    running = windows.cumsum(-1, dtype=numpy.float64)
+    drawn = (running <= (chances * running[..., -1])[..., None]).sum(-1, keepdims=True)
+    return numpy.take_along_axis(windows, drawn.clip(max=3), -1)[..., 0]  # type: ignore[no-any-return]
+
+
 def random_and_norms() -> Iterator[Operation]:
-    """Norms, soft and fractional windows."""
+    """Norms, soft, stochastic and fractional windows."""
     x = _array(8, 64, 56, 56)
     for p in (1.0, 2.0, 3.0, 2.5, float("inf")):
         yield Operation(
@@ -97,6 +105,12 @@ def random_and_norms() -> Iterator[Operation]:
         "soft_pool2d 2x2 s2",
         lambda: poolcore.soft_pool2d(x, 2),
         {"numpy": lambda numpy: lambda: _soft(numpy, x.reshape(8, 64, 28, 2, 28, 2))},
+    )
+    chances = np.random.default_rng(0).random((8, 64, 28, 28))
+    yield Operation(
+        "stochastic_pool2d 2x2 s2",
+        lambda: poolcore.stochastic_pool2d(x, 2, random_samples=chances),
+        {"numpy": lambda numpy: lambda: _drawn(numpy, x, chances)},
     )
     samples = _array(8, 64, 2)
     for both in (False, True):

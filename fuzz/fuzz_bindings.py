@@ -154,7 +154,8 @@ def same(a: np.ndarray, b: np.ndarray) -> bool:
 
 def draws_anew(function: Any, arguments: dict[str, Any]) -> bool:
     """Say whether every call has random numbers of its own."""
-    if "fractional" not in function.name.lower() or arguments.get("random_samples") is not None:
+    chance = any(word in function.name.lower() for word in ("fractional", "stochastic"))
+    if not chance or arguments.get("random_samples") is not None:
         return False
     return not isinstance(arguments.get("rng"), int | np.integer)
 

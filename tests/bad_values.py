@@ -29,6 +29,9 @@ NOT_INTEGERS: list[Any] = [
     True, np.bool_(True), 1.5, 2.0, math.nan, math.inf, 1j, "3", b"3", object(), {}, {2},
     np.float32(2), range,
 ]  # fmt: skip
+FLAGS = (
+    "ceil_mode", "count_include_pad", "return_indices", "keepdims", "aligned", "training",
+)  # fmt: skip
 WORDS: list[Any] = ["", "none", "MAX", "nchw ", "é", "x" * 1000]
 NOT_WORDS: list[Any] = [1, True, 1.5, b"max", [], object()]
 NOT_RESULTS: list[Any] = [
@@ -164,6 +167,16 @@ def random_rows(name: str, nd: int) -> list[Bad]:
     ]
 
 
+def sample_rows(nd: int) -> list[Bad]:
+    """One for every window of the results of matrix.image."""
+    shape = (2, 3) + (2,) * nd
+    return [
+        *(Bad(np.zeros(s), ValueError, str(shape)) for s in ((), shape[1:], (*shape, 1))),
+        *(Bad(np.full(shape, v), ValueError, str(v)) for v in (1.0, -0.5, math.nan, math.inf)),
+        *(Bad(np.zeros(shape, t), TypeError) for t in (int, bool, complex, object)),
+    ]
+
+
 def box_rows(name: str) -> list[Bad]:
     if name == "sampling_ratio":
         large = [Bad(v, ValueError, f"{name}={v}") for v in (2**63, -(2**64))]
@@ -197,10 +210,11 @@ def rows(name: str, function: str) -> list[Bad]:
     if name in ("boxes", "spatial_scale", "sampling_ratio"):
         return box_rows(name)
     if name in ("output_ratio", "random_samples", "rng"):
-        return random_rows(name, nd)
+        for_windows = name == "random_samples" and "stochastic" in function
+        return sample_rows(nd) if for_windows else random_rows(name, nd)
     if name == "padding":
         return bad_padding(nd)
-    if name in ("ceil_mode", "count_include_pad", "return_indices", "keepdims", "aligned"):
+    if name in FLAGS:
         return [Bad(v, TypeError) for v in NOT_BOOLS]
     if name in ("op", "mode", "rounding", "nan_policy"):
         return [Bad(v, ValueError, repr(v)[:20]) for v in WORDS] + [
@@ -208,8 +222,7 @@ def rows(name: str, function: str) -> list[Bad]:
         ]
     if name == "layout":
         wrong = ["", "CHWN", "NCHWX", "nchw", "HWCN", "NCCHW", "NCDHWX"]
-        others = [Bad(v, TypeError) for v in NOT_WORDS]
-        return [Bad(v, ValueError, repr(v)) for v in wrong] + others
+        return [Bad(v, ValueError, repr(v)) for v in wrong] + [Bad(v, TypeError) for v in NOT_WORDS]
     if name == "divisor_override":
         return [Bad(v, ValueError, f"{name}={v}") for v in (0, 2**63, 2**100, -(2**64))] + [
             Bad(v, TypeError) for v in [*NOT_INTEGERS, [2], (1, 2)]

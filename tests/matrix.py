@@ -57,6 +57,11 @@ def image(nd: int) -> np.ndarray:
     return np.arange(2 * 3 * 4**nd, dtype=np.float32).reshape((2, 3) + (4,) * nd)
 
 
+def odd_places(nd: int) -> np.ndarray:
+    """1 where all positions along the pooled axes are odd, otherwise 0."""
+    return np.indices((4,) * nd).prod(axis=0) % 2
+
+
 def pooled(nd: int) -> np.ndarray:
     return np.ones((2, 3) + (2,) * nd, np.float32)
 
@@ -133,6 +138,8 @@ for _nd in (1, 2, 3):
     TOGETHER[f"mode_pool{_nd}d"] = lambda nd: {"x": image(nd).astype(np.uint8)}
     for _prefix in ("fractional_max_pool", "nn.FractionalMaxPool"):
         TOGETHER[f"{_prefix}{_nd}d"] = lambda _: {"output_size": 2}
+    # No window of the usual ones has a choice.
+    TOGETHER[f"stochastic_pool{_nd}d"] = lambda nd: {"x": image(nd) * odd_places(nd)}
 
 
 @dataclass(frozen=True)

@@ -192,7 +192,8 @@ def test_kernels_neither_allocate_nor_throw_nor_know_the_library() -> None:
 
 # Who may include whom below cpp/poolcore; the run family is one layer in many files.
 RUN_FAMILY = {
-    "run", "adaptive", "arg_box", "arg_kind", "box", "boxes", "each_window", "finish", "flat",
+    "run", "adaptive", "arg_box", "arg_kind", "box", "boxes", "each_window", "element",
+    "finish", "flat",
     "huge", "indices", "lanes", "moves", "nan_scan", "narrow", "pack", "powers", "schedule",
     "select", "select_count", "select_emit", "select_job", "select_window", "soft", "stages",
     "tasks", "turned",
@@ -225,6 +226,7 @@ LAYERS: dict[str, set[str]] = {
         "threads",
         "kernels",
     },
+    "stochastic": {"run", "plan", "geometry", "view", "types", "dispatch", "threads", "kernels"},
     "spread": {
         "run",
         "plan",

@@ -17,6 +17,7 @@ KINDS = ("MaxPool", "MinPool", "AvgPool", "SumPool")
 ADAPTIVE = ("AdaptiveMaxPool", "AdaptiveMinPool", "AdaptiveAvgPool")
 NAMES = [f"{kind}{nd}d" for kind in (*KINDS, *ADAPTIVE, "LPPool", "MaxUnpool") for nd in (1, 2, 3)]
 NAMES += ["FractionalMaxPool2d", "FractionalMaxPool3d"]
+NAMES += [f"StochasticPool{nd}d" for nd in (1, 2, 3)]
 REGIONS = ["RoIAlign", "RoIPool"]  # see test_roi_backward.py
 LAST = {1: "NWC", 2: "NHWC", 3: "NDHWC"}
 
@@ -33,6 +34,8 @@ def typical(name: str) -> Any:
     """A layer whose windows no chance decides."""
     if name.startswith("Fractional"):
         return getattr(nn, name)(3, 7)
+    if name.startswith("Stochastic"):
+        return getattr(nn, name)(1, 2)
     return getattr(nn, name)(*((3,) if "Adaptive" in name else (3, 2, 1)))
 
 

@@ -1,12 +1,14 @@
 // Four steps: read the arguments, plan, release the interpreter's lock and run, return.
 #include "bindings/bind_pool.hpp"
 
+#include <algorithm>
 #include <string>
 
 #include "bindings/outputs.hpp"
 #include "bindings/planes.hpp"
 #include "bindings/request.hpp"
 #include "bindings/unlocked.hpp"
+#include "poolcore/stochastic.hpp"
 #include "poolcore/threads.hpp"
 
 namespace poolcore::bindings {
@@ -49,20 +51,63 @@ void prepare_outputs(const PoolPlan& plan, Request& r) {
     check_apart(r.indices.ptr(), r.out.ptr(), "out[0]", indices);
 }
 
-PyObject* pool(PyObject* const* args) {
-    Request r = read_request(args);
-    const PoolPlan plan = make_plan(r.spec, r.view);
+// Prepares the results, calls run(out, indices), where indices may be null, and gives what the
+// caller gets back.
+template <class Run>
+PyObject* with_outputs(const PoolPlan& plan, Request& r, PyObject* given, const Run& run) {
     prepare_outputs(plan, r);
     const MutableView out = view_output(r.out.ptr(), plan.out_dtype);
-    PyObject* const given = args[kArgOut];
     if (!plan.spec.return_indices) {
-        run_plan(plan, r.view, out, nullptr, r.threads);
+        run(out, nullptr);
         return given == Py_None ? r.out.release().ptr() : Py_NewRef(given);
     }
     const MutableView indices = view_output(r.indices.ptr(), DType::kInt64);
-    run_plan(plan, r.view, out, &indices, r.threads);
+    run(out, &indices);
     return given == Py_None ? own(PyTuple_Pack(2, r.out.ptr(), r.indices.ptr())).release().ptr()
                             : Py_NewRef(given);
+}
+
+PyObject* pool(PyObject* const* args) {
+    Request r = read_request(args);
+    const PoolPlan plan = make_plan(r.spec, r.view);
+    return with_outputs(plan, r, args[kArgOut],
+                        [&](const MutableView& out, const MutableView* indices) {
+                            run_plan(plan, r.view, out, indices, r.threads);
+                        });
+}
+
+// An argument more: float64 samples of the result's shape, or None for the test phase.
+PyObject* stochastic(PyObject* const* args) {
+    PyObject* const given = args[kNumArgs];
+    Request r = read_request(args);
+    if (given == Py_None) r.spec.op = Op::kStochasticMean;
+    const PoolPlan plan = make_plan(r.spec, r.view);
+    const ArgName name{plan.spec.function, "random_samples"};
+    StridedView samples;
+    if (given != Py_None) {
+        if (!is_exact_array(given)) fail_type(name, "must be an array, got " + type_name(given));
+        samples = view_input(given, name);
+        const bool same = samples.dtype == DType::kFloat64 && samples.rank == plan.rank &&
+                          std::equal(samples.shape, samples.shape + plan.rank, plan.out_shape);
+        if (!same) fail_value(name, "must be float64 and of the shape of the result");
+    }
+    return with_outputs(
+        plan, r, args[kArgOut], [&](const MutableView& out, const MutableView* indices) {
+            run_unlocked(2 * estimate_work(plan), r.threads, [&](const RunControl& control) {
+                return run_stochastic(plan, r.view, given == Py_None ? nullptr : &samples, out,
+                                      indices, control);
+            });
+        });
+}
+
+// The shape of the result; `out` is checked, too.
+PyObject* pooled_shape(PyObject* const* args) {
+    Request r = read_request(args);
+    const PoolPlan plan = make_plan(r.spec, r.view);
+    if (r.out) prepare_outputs(plan, r);
+    py::tuple shape(plan.rank);
+    for (int i = 0; i < plan.rank; ++i) shape[static_cast<std::size_t>(i)] = plan.out_shape[i];
+    return shape.release().ptr();
 }
 
 PyObject* describe(PyObject* const* args) {
@@ -86,6 +131,13 @@ PyMethodDef* pool_methods() {
          "pool" POOLCORE_SIGNATURE "Pool x as the public function of that name says."},
         {"describe", fast_function_of<kNumArgs, describe>(), METH_FASTCALL,
          "describe" POOLCORE_SIGNATURE "How the same call of pool would be carried out."},
+        {"pooled_shape", fast_function_of<kNumArgs, pooled_shape>(), METH_FASTCALL,
+         "pooled_shape" POOLCORE_SIGNATURE "The shape of what the same call of pool gives."},
+        {"stochastic", fast_function_of<kNumArgs + 1, stochastic>(), METH_FASTCALL,
+         "stochastic(function, x, kernel_size, stride, padding, dilation, ceil_mode, "
+         "count_include_pad, divisor_override, return_indices, dtype, rounding, layout, axes, op, "
+         "nan_policy, out, threads, random_samples, /)\n--\n\n"
+         "Draw a tap of each window, or give the mean of what would be drawn."},
         {nullptr, nullptr, 0, nullptr}};
     return table;
 }

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
 
 #include "poolcore/box.hpp"
+#include "poolcore/element.hpp"
 #include "poolcore/error.hpp"
 
 namespace poolcore {
@@ -49,9 +51,51 @@ bool any_nan(DType t, const std::byte* p, std::int64_t n, std::int64_t stride) {
     }
 }
 
+// Numbers below 0 and infinities: bits with a sign, but for those of -0.0 and NaN, or infinity's.
+template <class U>
+bool any_without_weight(const std::byte* p, std::int64_t n, std::int64_t stride, U infinity) {
+    constexpr U magnitude = static_cast<U>(static_cast<U>(~U(0)) >> 1);
+    bool found = false;
+    for (std::int64_t i = 0; i < n; ++i) {
+        const U bits = bits_at<U>(p + i * stride);
+        const U size = bits & magnitude;
+        found = found || size == infinity || (bits != size && size != 0 && size < infinity);
+    }
+    return found;
+}
+
+template <class T>
+bool any_below_zero(const std::byte* p, std::int64_t n, std::int64_t stride) {
+    bool found = false;
+    for (std::int64_t i = 0; i < n; ++i) found = found || bits_at<T>(p + i * stride) < 0;
+    return found;
+}
+
+bool any_without_weight(DType t, const std::byte* p, std::int64_t n, std::int64_t stride) {
+    switch (t) {
+        case DType::kFloat16: return any_without_weight<std::uint16_t>(p, n, stride, 0x7c00u);
+        case DType::kBFloat16: return any_without_weight<std::uint16_t>(p, n, stride, 0x7f80u);
+        case DType::kFloat32: return any_without_weight<std::uint32_t>(p, n, stride, 0x7f800000u);
+        case DType::kFloat64:
+            return any_without_weight<std::uint64_t>(p, n, stride, 0x7ff0000000000000u);
+        case DType::kInt8: return any_below_zero<std::int8_t>(p, n, stride);
+        case DType::kInt16: return any_below_zero<std::int16_t>(p, n, stride);
+        case DType::kInt32: return any_below_zero<std::int32_t>(p, n, stride);
+        case DType::kInt64: return any_below_zero<std::int64_t>(p, n, stride);
+        default: return false;
+    }
+}
+
+bool any_unwanted(Unwanted what, DType t, const std::byte* p, std::int64_t n,
+                  std::int64_t stride) {
+    return what == Unwanted::kNan ? any_nan(t, p, n, stride)
+                                  : any_without_weight(t, p, n, stride);
+}
+
 // The array as lines of its nearest axis. Order does not matter to "is there any".
 struct Lines {
     const StridedView* in;
+    Unwanted what;
     int along;           // the axis of the lines
     std::int64_t lines;  // how many
     std::int64_t per_task;
@@ -79,7 +123,7 @@ void scan_task(void* context, std::int64_t task, int) {
     const std::int64_t first = task / l.blocks * l.per_task;
     const std::int64_t last = std::min(first + l.per_task, l.lines);
     for (std::int64_t i = first; i < last && !l.found.load(std::memory_order_relaxed); ++i)
-        if (any_nan(l.in->dtype, l.line(i) + lo * stride, n, stride))
+        if (any_unwanted(l.what, l.in->dtype, l.line(i) + lo * stride, n, stride))
             l.found.store(true, std::memory_order_relaxed);
 }
 
@@ -92,17 +136,25 @@ int nearest_axis(const StridedView& in) {
     return best;
 }
 
-[[noreturn]] void refuse(const PoolPlan& plan, const std::int64_t* position) {
+[[noreturn]] void refuse(const PoolPlan& plan, Unwanted what, const std::int64_t* position,
+                         const std::byte* element) {
     std::string at;
     for (int i = 0; i < plan.rank; ++i) at += (i ? ", " : "") + std::to_string(position[i]);
-    throw PoolError(ErrorKind::kValue, std::string(plan.spec.function) +
-                                           ": x holds NaN at [" + at +
-                                           "], and nan_policy='raise' refuses it");
+    const bool nan = what == Unwanted::kNan;
+    char value[32] = "NaN";
+    if (!nan)
+        std::snprintf(value, sizeof value, "%g",
+                      visit_element(plan.in_dtype, [&](auto e) { return e.value(element); }));
+    throw PoolError(ErrorKind::kValue,
+                    std::string(plan.spec.function) + ": x holds " + value + " at [" + at + "], " +
+                        (nan ? "and nan_policy='raise' refuses it"
+                             : "and weights must be finite and at least 0"));
 }
 
 struct Search {
     const PoolPlan& plan;
     const StridedView& in;
+    Unwanted what;
 };
 
 // In row-major order, for the message.
@@ -115,9 +167,10 @@ void find_first(void* context, std::int64_t, int) {
     while (!stop_requested()) {
         for (std::int64_t i = 0; i < in.shape[last]; ++i) {
             if (i % kBlock == 0 && stop_requested()) return;
-            if (!any_nan(in.dtype, line + i * in.strides[last], 1, in.strides[last])) continue;
+            const std::byte* const element = line + i * in.strides[last];
+            if (!any_unwanted(s.what, in.dtype, element, 1, in.strides[last])) continue;
             position[last] = i;
-            refuse(s.plan, position);
+            refuse(s.plan, s.what, position, element);
         }
         int axis = last - 1;
         for (; axis >= 0; --axis) {
@@ -201,9 +254,10 @@ bool holds_special(const Schedule& s, const Box& box) {
     return any(test, p, axes, n_axes);
 }
 
-bool refuse_nan(const PoolPlan& plan, const StridedView& in, const ParallelJob& how) {
+bool refuse(const PoolPlan& plan, const StridedView& in, Unwanted what, const ParallelJob& how) {
     Lines lines;
     lines.in = &in;
+    lines.what = what;
     lines.along = nearest_axis(in);
     lines.lines = 1;
     for (int i = 0; i < in.rank; ++i) {
@@ -218,7 +272,7 @@ bool refuse_nan(const PoolPlan& plan, const StridedView& in, const ParallelJob& 
     job.n_tasks = (lines.lines + lines.per_task - 1) / lines.per_task * lines.blocks;
     if (!parallel_for(job)) return false;
     if (!lines.found.load(std::memory_order_relaxed)) return true;
-    Search search{plan, in};
+    Search search{plan, in, what};
     job.function = find_first;
     job.context = &search;
     job.n_tasks = 1;

@@ -24,10 +24,13 @@ bool is_mean(const PoolSpec& spec) { return spec.op == Op::kAvg || spec.op == Op
 bool is_order(const PoolSpec& spec) { return spec.op == Op::kMax || spec.op == Op::kMin; }
 bool is_power(const PoolSpec& spec) { return spec.op == Op::kLp || spec.op == Op::kGem; }
 bool is_mode(const PoolSpec& spec) { return spec.op == Op::kMode; }
-bool is_soft(const PoolSpec& spec) { return spec.op == Op::kSoft; }
+bool is_soft(const PoolSpec& spec) {
+    return spec.op == Op::kSoft || spec.op == Op::kStochasticMean;
+}
 
 DType default_out_dtype(const PoolSpec& spec, DType in) {
-    if (is_order(spec) || is_mode(spec) || is_float(in)) return in;
+    const bool copies = is_order(spec) || is_mode(spec) || spec.op == Op::kStochastic;
+    if (copies || is_float(in)) return in;
     if (is_mean(spec) || is_power(spec) || is_soft(spec)) return DType::kFloat64;
     return in == DType::kBool || is_signed(in) ? DType::kInt64 : DType::kUInt64;
 }
@@ -146,7 +149,7 @@ PoolPlan make_plan(const PoolSpec& spec, const StridedView& in) {
     check_power(plan.spec);
     plan.in_dtype = in.dtype;
     plan.out_dtype = choose_out_dtype(spec, in.dtype);
-    if (spec.return_indices && !is_order(spec))
+    if (spec.return_indices && !is_order(spec) && spec.op != Op::kStochastic)
         fail(spec, ErrorKind::kValue, "return_indices is for max and min only");
     check_divisor(spec);
     set_shapes(plan, in);

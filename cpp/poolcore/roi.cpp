@@ -111,7 +111,7 @@ RunStatus run_roi(const RoiSpec& spec, const StridedView& in, const MutableView&
         PoolPlan plan;  // all that the search asks of it
         plan.spec.function = spec.function;
         plan.rank = in.rank;
-        if (!refuse_nan(plan, in, parallel)) return RunStatus::kCancelled;
+        if (!refuse(plan, in, Unwanted::kNan, parallel)) return RunStatus::kCancelled;
     }
     for (int i = 0; i < 4; ++i)
         if (out.shape[i] == 0) return RunStatus::kDone;

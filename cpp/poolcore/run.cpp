@@ -58,8 +58,10 @@ RunStatus run(const PoolPlan& plan, const StridedView& in, const MutableView& ou
     parallel.poll = control.poll;
     parallel.poll_context = control.poll_context;
     if (plan.spec.nan_policy == NanPolicy::kRaise && is_float(plan.in_dtype))
-        if (!refuse_nan(plan, in, parallel)) return RunStatus::kCancelled;
+        if (!refuse(plan, in, Unwanted::kNan, parallel)) return RunStatus::kCancelled;
     if (plan.out_elements == 0) return RunStatus::kDone;
+    if (is_stochastic(plan.spec.op))
+        throw PoolError(ErrorKind::kType, std::string(plan.spec.function) + ": has no samples");
     if (is_select(plan.spec.op))
         return run_select(plan, in, out, parallel) ? RunStatus::kDone : RunStatus::kCancelled;
     if (plan.adaptive && !has_small_windows(plan)) {
@@ -104,6 +106,7 @@ std::string describe(const PoolPlan& plan, const StridedView& in, const MutableV
                      int threads) {
     if (plan.out_elements == 0) return "path=empty";
     if (is_select(plan.spec.op)) return describe_select(plan, in, out);
+    if (is_stochastic(plan.spec.op)) return "path=stochastic";
     if (plan.adaptive && !has_small_windows(plan)) return "path=each_window";
     const Boxes boxes(plan, in, out, nullptr, std::max(threads, 1));
     std::optional<Turned> turned;

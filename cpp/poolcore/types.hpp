@@ -25,11 +25,16 @@ enum class DType : std::uint8_t {
 };
 inline constexpr int kNumDTypes = 13;
 
-enum class Op : std::uint8_t { kMax, kMin, kSum, kAvg, kMode, kMedian, kLp, kGem, kSoft };
+enum class Op : std::uint8_t {
+    kMax, kMin, kSum, kAvg, kMode, kMedian, kLp, kGem, kSoft,
+    kStochastic,      // a tap drawn by its share of the sum, by samples: stochastic.hpp
+    kStochasticMean,  // the mean of what would be drawn
+};
 // These need all taps of a window at once: select.hpp.
 constexpr bool is_select(Op op) {
     return op == Op::kMode || op == Op::kMedian || op == Op::kSoft;
 }
+constexpr bool is_stochastic(Op op) { return op == Op::kStochastic || op == Op::kStochasticMean; }
 enum class NanPolicy : std::uint8_t { kPropagate, kOmit, kRaise };
 enum class Rounding : std::uint8_t { kHalfEven, kHalfUp, kFloor, kTrunc };
 

@@ -76,6 +76,7 @@ from poolcore._select import median_pool2d, median_pool3d, mode_pool2d, mode_poo
 from poolcore._soft import soft_pool1d, soft_pool2d, soft_pool3d
 from poolcore._spatial_pyramid import spatial_pyramid_pool
 from poolcore._spatial_pyramid_backward import spatial_pyramid_pool_backward
+from poolcore._stochastic import stochastic_pool1d, stochastic_pool2d, stochastic_pool3d
 from poolcore._sum import sum_pool1d, sum_pool2d, sum_pool3d
 from poolcore._unpool import max_unpool1d, max_unpool2d, max_unpool3d
 
@@ -156,6 +157,9 @@ __all__ = [
     "soft_pool3d",
     "spatial_pyramid_pool",
     "spatial_pyramid_pool_backward",
+    "stochastic_pool1d",
+    "stochastic_pool2d",
+    "stochastic_pool3d",
     "sum_pool1d",
     "sum_pool1d_backward",
     "sum_pool2d",

@@ -125,6 +125,25 @@ padding : int, {n} int(s), {n} pair(s) (low, high), "valid", "same" or "same_low
     "same" gives ``ceil(size / stride)`` windows and puts an odd place after the axis,
     "same_lower" before it; "valid" means 0.""",
     },
+    "stochastic": {
+        "padding": """
+padding : int, {n} int(s), {n} pair(s) (low, high), "valid", "same" or "same_lower"
+    Places added before and after each axis, fewer than the effective kernel. They are never drawn.
+    "same" gives ``ceil(size / stride)`` windows and puts an odd place after the axis,
+    "same_lower" before it; "valid" means 0.""",
+        "return_indices": """
+return_indices : bool
+    Also return where each value was drawn, for `max_pool{n}d_backward` and `max_unpool{n}d`.""",
+        "training": """
+training : bool
+    False for the mean of what would be drawn, ``sum(x * x) / sum(x)``, without chance.""",
+        "random_samples": """
+random_samples : array_like of floats, of the result's shape, optional
+    What each window draws with, each in [0, 1), instead of `rng`.""",
+        "rng": """
+rng : numpy.random.Generator or int, optional
+    Draws the samples; a number is a seed. By default a new generator, different every time.""",
+    },
     "fractional": {
         "output_size": """
 output_size : int or {n} ints, optional
@@ -247,6 +266,16 @@ References
 ----------
 .. [1] A. Stergiou, R. Poppe and G. Kalliatakis, "Refining activation downsampling with SoftPool",
    arXiv:2101.00440, 2021."""
+_NUMERICS["stochastic"] = """\
+No element may be negative or infinite. With the sum S of a window's elements, added in float64 in
+row-major order, sample u draws the first element with which the running sum exceeds ``u * S`` [1]_.
+A window of zeros gives 0 and its first place. The test phase gives {phase}. Results are the same
+bits whatever the layout, thread count and instruction set.
+
+References
+----------
+.. [1] M. D. Zeiler and R. Fergus, "Stochastic Pooling for Regularization of Deep Convolutional
+   Neural Networks", arXiv:1301.3557, 2013.""".replace("{phase}", f"the mean {_NORM_DTYPE}")
 _NUMERICS["gem"] = """\
 Powers are summed in float64 in one fixed order (docs/numerics.md), so results are the same bits
 whatever the layout, thread count and instruction set. Powers that leave the range of float64 do
@@ -281,7 +310,7 @@ def words_of(op: str, n: int) -> dict[str, str]:
         }.get(op, ""),
         "out": (
             "An array (with `return_indices`: a tuple of two)"
-            if op in ("max", "min", "fractional")
+            if op in ("max", "min", "fractional", "stochastic")
             else "An array"
         ),
         "order": "The first is for W, the second for H." if n == 2 else "For D, H and W.",
@@ -292,6 +321,7 @@ def words_of(op: str, n: int) -> dict[str, str]:
             "sum": "The sum of each window",
             "mode": "The commonest label of each window, in the dtype of x",
             "median": "The median of each window",
+            "stochastic": "An element of each window, in the dtype of x",
             "soft": f"The weighted mean of each window: {_NORM_DTYPE}",
             "lp": f"The norm of each window: {_NORM_DTYPE}",
             "gem": f"The generalised mean of each plane: {_NORM_DTYPE}",

@@ -280,6 +280,51 @@ class FractionalPool(Protocol[_Layout_contra]):
     ) -> Array | tuple[Array, Indices]: ...
 
 
+class StochasticPool(Protocol[_Layout_contra]):
+    """stochastic_pool1d, 2d and 3d."""
+
+    __name__: str
+
+    @overload
+    def __call__(
+        self,
+        x: ArrayInput,
+        kernel_size: PerAxis,
+        stride: PerAxis | None = None,
+        padding: Padding = 0,
+        dilation: PerAxis = 1,
+        ceil_mode: Flag = False,
+        return_indices: Literal[False] = False,
+        *,
+        training: Flag = True,
+        random_samples: npt.ArrayLike | None = None,
+        rng: Rng = None,
+        layout: _Layout_contra = ...,
+        nan_policy: NanPolicy = "propagate",
+        out: Array | None = None,
+        threads: SupportsIndex | None = None,
+    ) -> Array: ...
+    @overload
+    def __call__(
+        self,
+        x: ArrayInput,
+        kernel_size: PerAxis,
+        stride: PerAxis | None = None,
+        padding: Padding = 0,
+        dilation: PerAxis = 1,
+        ceil_mode: Flag = False,
+        return_indices: Flag = False,
+        *,
+        training: Flag = True,
+        random_samples: npt.ArrayLike | None = None,
+        rng: Rng = None,
+        layout: _Layout_contra = ...,
+        nan_policy: NanPolicy = "propagate",
+        out: Array | tuple[Array, Array] | None = None,
+        threads: SupportsIndex | None = None,
+    ) -> Array | tuple[Array, Indices]: ...
+
+
 class GlobalExtremumPool(Protocol):
     """global_max_pool and global_min_pool."""
 

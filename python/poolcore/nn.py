@@ -47,6 +47,7 @@ from poolcore._layers import (
 )
 from poolcore._norm_layers import LPPool1d, LPPool2d, LPPool3d
 from poolcore._roi_layers import RoIAlign, RoIPool
+from poolcore._stochastic_layers import StochasticPool1d, StochasticPool2d, StochasticPool3d
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -77,6 +78,9 @@ __all__ = [
     "MinPool3d",
     "RoIAlign",
     "RoIPool",
+    "StochasticPool1d",
+    "StochasticPool2d",
+    "StochasticPool3d",
     "SumPool1d",
     "SumPool2d",
     "SumPool3d",
