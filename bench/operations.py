@@ -84,6 +84,15 @@ def _soft(numpy: Any, windows: np.ndarray) -> np.ndarray:
     return (weights * windows).sum((3, 5)) / weights.sum((3, 5))  # type: ignore[no-any-return]
 
 
+def _soft_gradient(torch: Any, grad: Any, x: Any) -> Any:
+    """Gradients of SoftPool by PyTorch's autograd, the forward call included."""
+    x = x.detach().requires_grad_(True)
+    windows = x.reshape(8, 64, 28, 2, 28, 2)
+    weights = windows.exp()
+    pooled = (weights * windows).sum((3, 5)) / weights.sum((3, 5))
+    return torch.autograd.grad(pooled, x, grad)[0]
+
+
 def _drawn(numpy: Any, x: np.ndarray, chances: np.ndarray) -> np.ndarray:
     """Stochastic pooling of 2x2 windows in NumPy."""
     windows = x.reshape(8, 64, 28, 2, 28, 2).swapaxes(3, 4).reshape(8, 64, 28, 28, 4)
@@ -105,6 +114,12 @@ def random_and_norms() -> Iterator[Operation]:
         "soft_pool2d 2x2 s2",
         lambda: poolcore.soft_pool2d(x, 2),
         {"numpy": lambda numpy: lambda: _soft(numpy, x.reshape(8, 64, 28, 2, 28, 2))},
+    )
+    grad = _array(8, 64, 28, 28)
+    yield Operation(
+        "soft_pool2d_backward 2x2 s2",
+        lambda: poolcore.soft_pool2d_backward(grad, x, 2),
+        {"torch": _torch(_soft_gradient, grad, x)},
     )
     chances = np.random.default_rng(0).random((8, 64, 28, 28))
     yield Operation(

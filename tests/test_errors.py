@@ -47,7 +47,7 @@ def inverse_arguments(function: str) -> dict[str, Any]:
     arguments["indices"] = np.zeros(grad_shape(function), int)
     if function.startswith("spatial_"):
         return {p: arguments[p] for p in ("grad", "indices", "input_shape")}
-    if function.startswith("lp_"):
+    if function.startswith(("lp_", "soft_")):
         arguments |= {"x": np.ones(arguments["input_shape"], np.int16), "norm_type": 2}
     return {p.name: arguments[p.name] for p in needed if p.default is p.empty}
 
@@ -180,7 +180,7 @@ def test_kernel_larger_than_the_padded_input(function: str) -> None:
 def test_ranks_and_arguments_of_inverses(function: str) -> None:
     first = next(iter(inspect.signature(INVERSES[function]).parameters))
     for rank in {0, 1, 2, 3, 4, 5, 6} - {dims(function) + 1, dims(function) + 2}:
-        got = r"\(.*\)" if function.startswith(("lp_", "spatial_", *WHOLE)) else rank
+        got = r"\(.*\)" if function.startswith(("lp_", "soft_", "spatial_", *WHOLE)) else rank
         with pytest.raises(ValueError, match=rf"^{function}: {first} must have .* {got}$"):
             call(function, **{first: np.ones((2,) * rank, np.int16)})
     for arguments, options in (((), {}), (([1],), {}), (([1],) * 30, {}), ((), {"colour": 1})):

@@ -226,6 +226,18 @@ LAYERS: dict[str, set[str]] = {
         "threads",
         "kernels",
     },
+    "soft_backward": {
+        "run",
+        "plan",
+        "geometry",
+        "view",
+        "types",
+        "dispatch",
+        "scratch",
+        "soft_window",
+        "threads",
+        "kernels",
+    },
     "stochastic": {"run", "plan", "geometry", "view", "types", "dispatch", "threads", "kernels"},
     "spread": {
         "run",

@@ -17,7 +17,7 @@ KINDS = ("MaxPool", "MinPool", "AvgPool", "SumPool")
 ADAPTIVE = ("AdaptiveMaxPool", "AdaptiveMinPool", "AdaptiveAvgPool")
 NAMES = [f"{kind}{nd}d" for kind in (*KINDS, *ADAPTIVE, "LPPool", "MaxUnpool") for nd in (1, 2, 3)]
 NAMES += ["FractionalMaxPool2d", "FractionalMaxPool3d"]
-NAMES += [f"StochasticPool{nd}d" for nd in (1, 2, 3)]
+NAMES += [f"{kind}{nd}d" for kind in ("SoftPool", "StochasticPool") for nd in (1, 2, 3)]
 REGIONS = ["RoIAlign", "RoIPool"]  # see test_roi_backward.py
 LAST = {1: "NWC", 2: "NHWC", 3: "NDHWC"}
 

@@ -1,5 +1,5 @@
-// Gradients of norms are put together in Python (_norm_gradient.py). Here: their arguments, checked
-// and resolved as the forward call's, and the powers, which no library's pow may compute.
+// Gradients that need x: their arguments, checked and resolved as the forward call's. Those of norms
+// are put together in Python (_norm_gradient.py), from powers that no library's pow may compute.
 #include "bindings/bind_norm.hpp"
 
 #include <algorithm>
@@ -10,6 +10,7 @@
 #include "bindings/planes.hpp"
 #include "bindings/request.hpp"
 #include "bindings/unlocked.hpp"
+#include "poolcore/soft_backward.hpp"
 
 namespace poolcore::bindings {
 namespace {
@@ -34,22 +35,38 @@ py::object gradient_array(const PoolPlan& plan, const Request& r, const py::obje
     return r.out;
 }
 
-// (grad, x, out, exponent, least value, windows): arrays as such, of windows for each pooled axis
-// in ascending order (axis, kernel, stride, dilation, padding before, how many).
-PyObject* norm_windows(PyObject* const* args) {
+// The arguments of a gradient that needs x, checked as those of the forward call.
+struct Gradient {
+    py::object grad;
+    Request request;
+    PoolPlan plan;
+    StridedView view;  // of grad
+    py::object out;
+};
+
+Gradient read_gradient(PyObject* const* args) {
     const py::object name = own(PyObject_Str(args[kArgFunction]));
     const char* const f = PyUnicode_AsUTF8(name.ptr());
     if (!f) throw PythonError{};
-    const py::object grad = as_array(args[kNormGrad], {f, "grad"});
-    view_input(grad.ptr(), {f, "grad"});  // what is wrong with it is told first
+    Gradient g;
+    g.grad = as_array(args[kNormGrad], {f, "grad"});
+    view_input(g.grad.ptr(), {f, "grad"});  // what is wrong with it is told first
     const bool keepdims = parse_bool(args[kNormKeepDims], {f, "keepdims"});
-    const Request r = read_request(args);
-    const PoolPlan plan = make_plan(r.spec, r.view);
-    const StridedView view = view_input(grad.ptr(), {f, "grad"});
-    PlaneAxes axes{plan.spec.n_axes};
-    std::copy_n(plan.spec.axes, axes.n, axes.axes);
-    check_grad(f, view, plan.out_shape, plan.rank, axes, keepdims);
-    const py::object out = gradient_array(plan, r, grad, view.dtype);
+    g.request = read_request(args);
+    g.plan = make_plan(g.request.spec, g.request.view);
+    g.view = view_input(g.grad.ptr(), {f, "grad"});
+    PlaneAxes axes{g.plan.spec.n_axes};
+    std::copy_n(g.plan.spec.axes, axes.n, axes.axes);
+    check_grad(f, g.view, g.plan.out_shape, g.plan.rank, axes, keepdims);
+    g.out = gradient_array(g.plan, g.request, g.grad, g.view.dtype);
+    return g;
+}
+
+// (grad, x, out, exponent, least value, windows): arrays as such, of windows for each pooled axis
+// in ascending order (axis, kernel, stride, dilation, padding before, how many).
+PyObject* norm_windows(PyObject* const* args) {
+    const Gradient found = read_gradient(args);
+    const PoolPlan& plan = found.plan;
     const py::object windows = own(PyTuple_New(plan.spec.n_axes));
     for (int i = 0; i < plan.spec.n_axes; ++i) {
         const AxisGeometry& g = plan.geometry[i];
@@ -60,8 +77,20 @@ PyObject* norm_windows(PyObject* const* args) {
         if (!item) throw PythonError{};
         PyTuple_SET_ITEM(windows.ptr(), i, item);
     }
-    return Py_BuildValue("(OOOddO)", grad.ptr(), r.x.ptr(), out.ptr(), plan.spec.power,
-                         plan.spec.floor, windows.ptr());
+    return Py_BuildValue("(OOOddO)", found.grad.ptr(), found.request.x.ptr(), found.out.ptr(),
+                         plan.spec.power, plan.spec.floor, windows.ptr());
+}
+
+PyObject* soft_backward(PyObject* const* args) {
+    const Gradient g = read_gradient(args);
+    const DType dtype = is_float(g.view.dtype) ? g.view.dtype : DType::kFloat64;
+    const MutableView out = view_output(g.out.ptr(), dtype);
+    double work = 1;
+    for (int i = 0; i < g.plan.rank; ++i) work *= static_cast<double>(g.plan.in_shape[i]);
+    run_unlocked(64 * work, g.request.threads, [&](const RunControl& control) {
+        return poolcore::soft_backward(g.plan, g.view, g.request.view, out, control);
+    });
+    return Py_NewRef(args[kArgOut] == Py_None ? g.out.ptr() : args[kArgOut]);
 }
 
 // values = |values| to the power of `exponent`, above 0, in place.
@@ -92,6 +121,11 @@ PyMethodDef* norm_methods() {
          "count_include_pad, divisor_override, return_indices, dtype, rounding, layout, axes, op, "
          "nan_policy, out, threads, grad, keepdims, /)\n--\n\n"
          "Check the arguments of a gradient of norms; its arrays, exponents and windows."},
+        {"soft_backward", fast_function_of<kNumNormArgs, soft_backward>(), METH_FASTCALL,
+         "soft_backward(function, x, kernel_size, stride, padding, dilation, ceil_mode, "
+         "count_include_pad, divisor_override, return_indices, dtype, rounding, layout, axes, op, "
+         "nan_policy, out, threads, grad, keepdims, /)\n--\n\n"
+         "Carry gradients back through SoftPool."},
         {"raise_magnitudes", fast_function_of<2, raise_magnitudes>(), METH_FASTCALL,
          "raise_magnitudes(values, exponent, /)\n--\n\n"
          "Raise the magnitudes of an array of float64 to a power above 0, in place."},

@@ -74,6 +74,11 @@ from poolcore._roi import roi_align, roi_pool
 from poolcore._roi_backward import roi_align_backward, roi_pool_backward
 from poolcore._select import median_pool2d, median_pool3d, mode_pool2d, mode_pool3d
 from poolcore._soft import soft_pool1d, soft_pool2d, soft_pool3d
+from poolcore._soft_backward import (
+    soft_pool1d_backward,
+    soft_pool2d_backward,
+    soft_pool3d_backward,
+)
 from poolcore._spatial_pyramid import spatial_pyramid_pool
 from poolcore._spatial_pyramid_backward import spatial_pyramid_pool_backward
 from poolcore._stochastic import stochastic_pool1d, stochastic_pool2d, stochastic_pool3d
@@ -153,8 +158,11 @@ __all__ = [
     "set_num_threads",
     "show_config",
     "soft_pool1d",
+    "soft_pool1d_backward",
     "soft_pool2d",
+    "soft_pool2d_backward",
     "soft_pool3d",
+    "soft_pool3d_backward",
     "spatial_pyramid_pool",
     "spatial_pyramid_pool_backward",
     "stochastic_pool1d",

@@ -156,6 +156,29 @@ def norm_windows(
     keepdims: Any,
     /,
 ) -> tuple[Any, Any, Any, float, float, tuple[tuple[int, int, int, int, int, int], ...]]: ...
+def soft_backward(
+    function: str,
+    x: Any,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: Any,
+    count_include_pad: Any,
+    divisor_override: Any,
+    return_indices: Any,
+    dtype: Any,
+    rounding: Any,
+    layout: Any,
+    axes: Any,
+    op: Any,
+    nan_policy: Any,
+    out: Any,
+    threads: Any,
+    grad: Any,
+    keepdims: Any,
+    /,
+) -> Any: ...
 def raise_magnitudes(values: Any, exponent: float, /) -> None: ...
 def roi(
     function: str,

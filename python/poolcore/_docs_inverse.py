@@ -131,6 +131,15 @@ An element gets ``grad * sign(x) * |x|**(p-1) * y**(1-p)`` from each window that
 the norm of the window, computed anew: nothing from a norm of 0, nor if it is 0 itself. With p = inf
 all goes to the first element of the largest magnitude. {_NORM}""",
 }
+_INVERSES["soft_backward"] = {
+    **_INVERSES["lp_backward"],
+    "notes": """
+With w an element's share of its window's ``sum(exp(x))`` and y the result, computed anew, it gets
+``grad * w * (1 + x - y)`` from each window that covers it, added in float64 in row-major order of
+the windows and rounded once. A window whose result is infinite gives nothing; one that holds NaN
+gives NaN to all its elements. Results are the same bits whatever the layout, thread count and
+instruction set.""",
+}
 _INVERSES["gem_backward"] = {
     **_INVERSES["lp_backward"],
     "notes": f"""
@@ -161,6 +170,7 @@ x : array_like, shape ({shape}) or, without N, ({unbatched})
 }
 # Where a kind has words of its own.
 _OWN: dict[str, dict[str, str]] = {
+    "soft_backward": _X,
     "lp_backward": {**_X, "norm_type": PARAMETERS["norm_type"]},
     "global_lp_backward": {**_X, **_WHOLE},
     "gem_backward": {**_X, **_WHOLE},

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, SupportsIndex, TypeVar
 
 import numpy as np
 
+from poolcore._adapters import as_array
 from poolcore._typing import (
     Array,
     ArrayInput,
@@ -29,6 +30,7 @@ __all__ = [
     "Average",
     "AverageWithDivisor",
     "Extremum",
+    "KeepsInput",
     "Pooling",
     "Sum",
     "Unpooling",
@@ -200,6 +202,30 @@ class Window(Pooling):
         """Carry the gradient of the results of the last call back to its input."""
         shape, _ = self._last_call()
         return type(self)._backward(grad, shape, **self._options())
+
+
+class KeepsInput(Pooling):
+    """The gradient needs the elements themselves, of which training keeps a copy."""
+
+    _forward: ClassVar[Callable[..., Array]]
+    _backward: ClassVar[Callable[..., Array]]
+
+    def _options(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in (*self._shown, "layout")}
+
+    def __call__(self, x: ArrayInput) -> Array:
+        """Pool x."""
+        self._saved = None
+        values = type(self)._forward(x, **self._options())
+        if self.training:  # a caller may change x
+            array = as_array(x, None, type(self)._forward.__name__, "x")
+            self._saved = (np.array(array, order="K"),)
+        return values
+
+    def backward(self, grad: ArrayInput) -> Array:
+        """Carry the gradient of the results of the last call back to its input."""
+        (x,) = self._last_call()
+        return type(self)._backward(grad, x, **self._options())
 
 
 class Average(Window):

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar
-
-import numpy as np
-
 from poolcore import _norm, _norm_backward
-from poolcore._adapters import as_array
-from poolcore._layers import Pooling, documented
-from poolcore._typing import Array, ArrayInput, Flag, Layout, Padding, PerAxis, Real
+from poolcore._layers import KeepsInput, documented
+from poolcore._typing import Flag, Layout, Padding, PerAxis, Real
 
 __all__ = ["LPPool1d", "LPPool2d", "LPPool3d"]
 
 
-class _Norm(Pooling):
-    """Norms: the gradient needs the elements themselves, of which training keeps a copy."""
+class _Norm(KeepsInput):
+    """Norms."""
 
     _shown = ("norm_type", "kernel_size", "stride", "padding", "dilation", "ceil_mode")
-    _forward: ClassVar[Callable[..., Array]]
-    _backward: ClassVar[Callable[..., Array]]
 
     def __init__(
         self,
@@ -38,23 +30,6 @@ class _Norm(Pooling):
         self.ceil_mode = ceil_mode
         self.padding = padding
         self.dilation = dilation
-
-    def _options(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in (*self._shown, "layout")}
-
-    def __call__(self, x: ArrayInput) -> Array:
-        """Pool x."""
-        self._saved = None
-        values = type(self)._forward(x, **self._options())
-        if self.training:  # a caller may change x
-            array = as_array(x, None, type(self)._forward.__name__, "x")
-            self._saved = (np.array(array, order="K"),)
-        return values
-
-    def backward(self, grad: ArrayInput) -> Array:
-        """Carry the gradient of the results of the last call back to its input."""
-        (x,) = self._last_call()
-        return type(self)._backward(grad, x, **self._options())
 
 
 @documented

@@ -47,6 +47,7 @@ from poolcore._layers import (
 )
 from poolcore._norm_layers import LPPool1d, LPPool2d, LPPool3d
 from poolcore._roi_layers import RoIAlign, RoIPool
+from poolcore._soft_backward import SoftPool1d, SoftPool2d, SoftPool3d
 from poolcore._stochastic_layers import StochasticPool1d, StochasticPool2d, StochasticPool3d
 
 __all__ = [
@@ -78,6 +79,9 @@ __all__ = [
     "MinPool3d",
     "RoIAlign",
     "RoIPool",
+    "SoftPool1d",
+    "SoftPool2d",
+    "SoftPool3d",
     "StochasticPool1d",
     "StochasticPool2d",
     "StochasticPool3d",
