@@ -4,7 +4,6 @@
 #include <bit>
 
 #include "poolcore/arg_kind.hpp"
-#include "poolcore/flat.hpp"
 #include "poolcore/stages.hpp"
 
 namespace poolcore {
@@ -151,67 +150,84 @@ void Turned::turn(const TurnedArray& array, const TurnArgs& args) const {
 
 namespace {
 
-// What decides, along the axis of the rows.
-struct Row {
-    const AxisGeometry& g;
-    std::int64_t vector;  // elements of the kernels' type
-    bool overlaps() const { return g.kernel > g.stride; }
-    bool padded() const { return g.pad_lo > 0 || g.pad_hi > 0; }
-    bool shorter_than(std::int64_t n) const { return g.out < n; }
-};
+// Turning pays for rows of x shorter than so many elements, by the taps of a window (2, 3, 4, more),
+// how far apart windows are (by one element, less than a window, a window and more), and whether
+// they hang over the edges. Measured on vectors of 16, 32 and 64 bytes alike: see
+// docs/performance.md.
+using Limits = std::int16_t[4][3][2];
+constexpr std::int16_t kAny = INT16_MAX;
+constexpr Limits kOrders = {{{0, 16}, {0, 0}, {8, 16}},
+                            {{0, 0}, {10, 9}, {14, 24}},
+                            {{8, 24}, {16, 28}, {12, 24}},
+                            {{10, 24}, {kAny, kAny}, {kAny, kAny}}};
+constexpr Limits kSums = {{{0, 12}, {0, 0}, {0, 14}},
+                          {{0, 0}, {0, 0}, {0, 12}},
+                          {{5, 24}, {8, 24}, {0, 16}},
+                          {{7, 20}, {10, 28}, {8, 14}}};
+// Elements that are converted on their way, a row at a time if not turned.
+constexpr Limits kConvertedSums = {{{8, 20}, {0, 0}, {10, 24}},
+                                   {{10, 16}, {16, 28}, {24, 48}},
+                                   {{8, 40}, {18, 48}, {16, 32}},
+                                   {{10, 40}, {48, 64}, {20, 40}}};
+// Where the rows are all there is.
+constexpr Limits kLineOrders = {{{0, 8}, {0, 0}, {0, 8}},
+                                {{0, 8}, {0, 8}, {0, 8}},
+                                {{0, 8}, {0, 8}, {0, 8}},
+                                {{0, 16}, {kAny, kAny}, {kAny, kAny}}};
+constexpr Limits kLineSums = {{{0, 0}, {0, 0}, {0, 0}},
+                              {{0, 0}, {0, 0}, {0, 0}},
+                              {{0, 0}, {0, 0}, {0, 0}},
+                              {{0, 0}, {0, 28}, {0, 14}}};
+constexpr Limits kConvertedLineSums = {{{8, 12}, {0, 0}, {8, 16}},
+                                       {{8, 12}, {8, 24}, {8, 48}},
+                                       {{8, 12}, {8, 24}, {8, 48}},
+                                       {{0, 12}, {8, 64}, {8, 64}}};
 
-// With windows of one kernel for both axes rows of a quarter of a vector are enough, and flat
-// needs no rows at all.
-bool pays_for_small_windows(const Schedule& s, const KernelTable& kernels, const Row& row) {
-    constexpr std::int64_t kEnough = 8192;  // windows, for what it takes to begin
-    if (s.plan->out_elements < kEnough) return false;
-    const AxisGeometry& b = s.axis[kB].geometry;
-    Field from, to;
-    from.planes = to.planes = s.batch[s.n_batch - 1].n;
-    for (int x = kA; x <= kW; ++x) {
-        from.extent[x] = s.axis[x].geometry.in;
-        to.extent[x] = s.axis[x].geometry.out;
-    }
-    if (pays_flat(kernels, s.combine, s.element(), b, row.g, from, to)) return false;
-    const bool order = s.combine != Combine::kSum;
-    return row.shorter_than(std::min<std::int64_t>(row.vector / 4, 12)) ||
-           (order && row.g.kernel == 3 && row.g.stride == 2 && row.shorter_than(row.vector));
+bool overlaps(const AxisGeometry& g) { return g.kernel > g.stride; }
+bool is_padded(const AxisGeometry& g) { return g.pad_lo > 0 || g.pad_hi > 0; }
+
+// In tenths: shorter elements take more of them to fill a vector.
+std::int64_t scale_of(const Schedule& s, const KernelTable& kernels) {
+    const std::size_t item = item_size(s.plan->in_dtype);
+    const bool native = s.direct_in || s.combine != Combine::kSum;
+    if (!native) return item == 1 && item_size(s.plan->out_dtype) == 1 ? 30 : 10;
+    if (item < 8) return item == 1 ? 30 : item == 2 ? 20 : 10;
+    return s.combine == Combine::kSum && kernels.vector_bytes < 32 ? 3 : 6;
 }
 
-bool pays_for_orders(const Row& row) {
-    const std::int64_t k = row.g.kernel;
-    if (row.overlaps() || row.padded()) return true;
-    if (k == 4 || k == 8) return row.g.out > 1 && row.shorter_than(4);
-    return k != 3 || row.shorter_than(row.vector);
-}
-
-bool pays_for_sums(const Schedule& s, const Row& row) {
-    const bool native = s.direct_in;  // others are converted, a row at a time
-    if (native && !row.shorter_than(6 * row.vector)) return false;
-    if (row.g.stride == 1) return true;
-    if (!row.overlaps()) return (!native || row.padded()) && row.shorter_than(8);
-    return !native || row.g.kernel >= 2 * row.g.stride || row.shorter_than(8);
+const Limits& limits_of(const Schedule& s) {
+    const bool line = s.n_stages == 1;
+    if (s.combine != Combine::kSum) return line ? kLineOrders : kOrders;
+    if (s.direct_in) return line ? kLineSums : kSums;
+    return line ? kConvertedLineSums : kConvertedSums;
 }
 
 // One by one the taps of windows side by side take no longer in short rows, unless they are narrow.
-bool pays_for_indices(const Schedule& s, const KernelTable& kernels, const Row& row) {
-    if (window_taps(*s.plan) > kMaxArgTaps || uses_doubling(row.g)) return true;
-    if (row.g.out < 2 || !row.shorter_than(row.vector)) return false;
+bool pays_for_indices(const Schedule& s, const KernelTable& kernels, const AxisGeometry& row) {
+    constexpr std::int64_t kPaddedApart = 48;
+    const std::int64_t vector = kernels.vector_bytes / s.element();
+    if (window_taps(*s.plan) > kMaxArgTaps || uses_doubling(row)) return true;
+    if (row.out < 2) return false;
+    if (!overlaps(row) && is_padded(row)) return row.in < kPaddedApart;
+    if (row.out >= vector) return false;
     const std::size_t item = item_size(s.plan->in_dtype);
-    if (!row.overlaps())
-        return item < 4 || (item == 4 && row.g.kernel <= 5 &&
-                            kernels.vector_bytes == kLargestVector);
-    return item > 1 || row.g.stride > 1 || row.g.out < 16 || !can_share_rows(s);
+    if (!overlaps(row))
+        return item < 4 ||
+               (item == 4 && row.kernel <= 5 && kernels.vector_bytes == kLargestVector);
+    return item > 1 || row.stride > 1 || row.out < 16 || !can_share_rows(s);
 }
 
-// Measured for vectors of 16, 32 and 64 bytes: see docs/performance.md.
 bool pays(const Schedule& s, const KernelTable& kernels) {
+    constexpr std::int64_t kEnough = 2048;  // small windows, for what it takes to begin
     const auto last = s.order + s.n_stages;
     if (std::find(s.order, last, kW) == last) return false;
-    const Row row{s.axis[kW].geometry, kernels.vector_bytes / s.element()};
+    const AxisGeometry& row = s.axis[kW].geometry;
     if (s.with_index()) return pays_for_indices(s, kernels, row);
-    if (s.together >= 0) return pays_for_small_windows(s, kernels, row);
-    return s.combine == Combine::kSum ? pays_for_sums(s, row) : pays_for_orders(row);
+    if (s.together >= 0 && s.plan->out_elements < kEnough) return false;
+    const std::int64_t taps = std::clamp<std::int64_t>(row.kernel, 2, 5) - 2;
+    const int apart = row.stride == 1 ? 0 : overlaps(row) ? 1 : 2;
+    const std::int64_t limit = limits_of(s)[taps][apart][is_padded(row)];
+    return limit == kAny || 10 * row.in < limit * scale_of(s, kernels);
 }
 
 }  // namespace
