@@ -1,7 +1,8 @@
 """What SoftPool and stochastic pooling must be, window by window, from their definitions.
 
 SoftPool: Stergiou, Poppe and Kalliatakis 2021; stochastic pooling: Zeiler and Fergus 2013. SoftPool
-is known exactly, in decimals of 60 digits; the draw to the bit. Shares nothing with the library.
+is known exactly, in decimals of 60 digits; gradients of whole arrays are in float64; the draw is
+known to the bit. Shares nothing with the library.
 """
 
 from __future__ import annotations
@@ -9,6 +10,12 @@ from __future__ import annotations
 import decimal
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+import oracle
 
 CONTEXT = decimal.Context(prec=60, Emin=-decimal.MAX_EMAX, Emax=decimal.MAX_EMAX)
 NAN, INFINITY = Decimal("nan"), Decimal("inf")
@@ -55,6 +62,44 @@ def soft_shares(numbers: list[float]) -> list[Decimal]:
         CONTEXT.multiply(w, CONTEXT.subtract(CONTEXT.add(CONTEXT.create_decimal(x), 1), y))
         for x, w in zip(numbers, weights(numbers), strict=True)
     ]
+
+
+def _windows(x: np.ndarray, geometry: list[Any], outside: Any) -> np.ndarray:
+    """The windows over all axes but the first two, the taps of each in one last axis."""
+    nd = len(geometry)
+    pads = [(0, 0), (0, 0)]
+    for a in geometry:
+        e = a.d * (a.k - 1) + 1
+        pads.append((a.lo, max(0, (a.o - 1) * a.s - a.lo + e - a.n)))
+    padded = np.pad(x, pads, constant_values=outside)
+    lengths = tuple(a.d * (a.k - 1) + 1 for a in geometry)
+    view = sliding_window_view(padded, lengths, tuple(range(2, 2 + nd)))
+    view = view[(..., *(slice(None, None, a.d) for a in geometry))]
+    view = view[(slice(None),) * 2 + tuple(slice(0, (a.o - 1) * a.s + 1, a.s) for a in geometry)]
+    return view.reshape(*view.shape[: 2 + nd], -1)
+
+
+def gradient(grad: np.ndarray, x: np.ndarray, window: dict[str, Any]) -> np.ndarray:
+    """All windows of (batch, channels, ...) at once, in float64, scattered to their taps."""
+    axes = oracle.geometries(
+        x.shape, tuple(range(2, x.ndim)), window["kernel_size"], window["stride"],
+        window["padding"], window["dilation"], window["ceil_mode"],
+    )  # fmt: skip
+    geometry = list(axes)
+    taps = _windows(x.astype(np.float64), geometry, -np.inf)
+    places = _windows(np.arange(x.size).reshape(x.shape), geometry, -1)
+    with np.errstate(all="ignore"):
+        most = taps.max(axis=-1, keepdims=True)  # NaN if there is one
+        below = taps - most
+        power = np.where(np.isinf(most), 0, np.exp(below))
+        total = power.sum(axis=-1, keepdims=True)
+        mean = np.where(power == 0, 0, power * below).sum(axis=-1, keepdims=True) / total
+        given = grad[..., None].astype(np.float64) * (power / total * (1 + (below - mean)))
+    given = np.where(power == 0, 0, given)  # no weight, whatever the gradient
+    result = np.zeros(x.size)
+    with np.errstate(invalid="ignore"):
+        np.add.at(result, places[places >= 0], given[places >= 0])
+    return result.reshape(x.shape)
 
 
 def drawn(numbers: list[float], sample: float) -> int:

@@ -195,14 +195,13 @@ RUN_FAMILY = {
     "run", "adaptive", "arg_box", "arg_kind", "box", "boxes", "each_window", "element",
     "finish", "flat",
     "huge", "indices", "lanes", "moves", "nan_scan", "narrow", "pack", "powers", "schedule",
-    "select", "select_count", "select_emit", "select_job", "select_window", "soft", "stages",
-    "tasks", "turned",
+    "select", "select_count", "select_emit", "select_job", "select_window", "soft", "soft_lanes",
+    "stages", "tasks", "turned",
 }  # fmt: skip
 LAYERS: dict[str, set[str]] = {
     "types": set(),
     "error": set(),
     "exponential": set(),
-    "soft_window": {"exponential"},
     "cpu": set(),
     "wait": set(),
     "placement": set(),
@@ -232,9 +231,9 @@ LAYERS: dict[str, set[str]] = {
         "geometry",
         "view",
         "types",
+        "error",
         "dispatch",
         "scratch",
-        "soft_window",
         "threads",
         "kernels",
     },
@@ -259,7 +258,7 @@ LAYERS: dict[str, set[str]] = {
         "error",
         "dispatch",
         "scratch",
-        "soft_window",
+        "exponential",
         "threads",
         "kernels",
     },
@@ -270,11 +269,12 @@ PARTS = {
     for layer, parts in {
         "roi": ("axis", "candidates", "give", "gradient", "job", "largest", "mean", "pool", "taps"),
         "scatter": ("half", "nest", "read"),
+        "soft_backward": ("job", "measure", "task"),
         "spread": ("box", "cover", "job", "load", "slow", "weave"),
     }.items()
     for part in parts
 }
-PUBLIC = set(LAYERS) - {"exponential", "placement", "scratch", "soft_window", "wait"}
+PUBLIC = set(LAYERS) - {"exponential", "placement", "scratch", "wait"}
 
 
 def layer_of(stem: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ import pytest
 import oracle
 import oracle_soft
 import poolcore
+from cases import CASES, SHORT, Case
+from layouts import LAYOUTS, name
 from poolcore import nn
 from support import FLOATS, assert_runs, assert_same, configurations, random_array
 from test_guard import guard
@@ -125,31 +128,55 @@ def test_pytorch(rng: np.random.Generator) -> None:
                                atol=1e-14)  # fmt: skip
 
 
-def laid_out(x: np.ndarray) -> list[np.ndarray]:
-    """The same numbers in other strides, and misaligned."""
-    shifted = np.zeros(x.nbytes + 1, np.uint8)[1:].view(x.dtype).reshape(x.shape)
-    shifted[...] = x
-    return [np.asfortranarray(x), np.repeat(x, 2, -1)[..., ::2], x[..., ::-1].copy()[..., ::-1],
-            shifted]  # fmt: skip
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_named_cases(case: Case, rng: np.random.Generator) -> None:
+    """Both memory orders, every target, every number of threads: close to NumPy, and one result."""
+    x = random_array(rng, np.dtype(np.float64), case.lead + case.shape, "special")
+    grad = rng.standard_normal(forward(case.nd)(x, **case.window).shape)
+    want = oracle_soft.gradient(grad, x, case.window)
+    last_x = np.ascontiguousarray(np.moveaxis(x, 1, -1))
+    last_grad = np.ascontiguousarray(np.moveaxis(grad, 1, -1))
+    first = None
+    for target, threads in configurations():
+        got = backward(case.nd)(grad, x, **case.window, threads=threads)
+        if first is None:
+            first = got
+            np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
+        assert_same(got, first, f"{target} {threads}", nan_bits=True)
+        last = backward(case.nd)(
+            last_grad, last_x, **case.window, layout=LAST[case.nd], threads=threads
+        )
+        assert_same(np.moveaxis(last, -1, 1).copy(), first, f"{target} {threads} last")
 
 
-def test_layouts_and_out(rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("maker", LAYOUTS, ids=name)
+@pytest.mark.parametrize("case", SHORT, ids=str)
+def test_layouts(case: Case, maker: Any, rng: np.random.Generator) -> None:
+    """Of x, grad and out: the bits of the contiguous copies."""
+    for dtype in (FLOATS[0], FLOATS[3], np.dtype(np.uint16)):
+        x = maker(random_array(rng, dtype, case.lead + case.shape))
+        call = backward(case.nd)
+        grad = maker(random_array(rng, FLOATS[2], forward(case.nd)(x, **case.window).shape))
+        want = call(np.ascontiguousarray(grad), np.ascontiguousarray(x), **case.window)
+        assert_same(np.ascontiguousarray(call(grad, x, **case.window)), want)
+        assert_same(call(grad[0], x[0], **case.window).copy(), want[0])
+        out = maker(np.full(x.shape, 3, want.dtype))
+        if not out.flags.writeable or maker.__name__ == "overlapping":
+            continue
+        assert call(grad, x, **case.window, out=out, threads=2) is out
+        assert_same(np.ascontiguousarray(out), want)
+
+
+def test_out_of_a_larger_array(rng: np.random.Generator) -> None:
+    """Nothing beside the result is written."""
     for nd in (1, 2, 3):
-        given = of((3, 2, 1, 1, False), nd)
         x = rng.standard_normal((2, 3, *(9, 8, 7)[:nd])).astype(np.float32)
-        grad = rng.standard_normal(forward(nd)(x, **given).shape).astype(np.float32)
-        want = backward(nd)(grad, x, **given)
-        for given_x, given_grad in zip(laid_out(x), laid_out(grad), strict=True):
-            assert_same(np.ascontiguousarray(backward(nd)(given_grad, given_x, **given)), want)
-        last = backward(nd)(np.moveaxis(grad, 1, -1), np.moveaxis(x, 1, -1), **given,
-                            layout=LAST[nd])  # fmt: skip
-        assert_same(np.ascontiguousarray(np.moveaxis(last, -1, 1)), want)
+        grad = rng.standard_normal(forward(nd)(x, 3, 2, 1).shape).astype(np.float32)
         large = np.full((2, 3, *(2 * n for n in x.shape[2:])), 7, np.float32)
         out = large[(..., *(slice(None, None, 2),) * nd)]
-        assert backward(nd)(grad, x, **given, out=out) is out
-        assert_same(out.copy(), want)
+        backward(nd)(grad, x, 3, 2, 1, out=out)
+        assert_same(out.copy(), backward(nd)(grad, x, 3, 2, 1))
         assert (large == 7).sum() >= large.size - out.size
-        assert_same(backward(nd)(grad[0], x[0], **given), want[0])
 
 
 def test_integers_and_mixed_types(rng: np.random.Generator) -> None:
@@ -162,27 +189,55 @@ def test_integers_and_mixed_types(rng: np.random.Generator) -> None:
     assert_same(whole, poolcore.soft_pool2d_backward(np.ones((1, 2, 3, 3)), x, 2))
 
 
-def test_large_planes_are_cut(rng: np.random.Generator) -> None:
-    """Windows over the border of two tasks are done for both, with the same bits."""
-    for shape, kernel, stride in (((300, 250), 7, 3), ((2, 40_000), (1, 9), 2), ((400, 3), 90, 1)):
-        x = rng.standard_normal((1, 1, *shape))
-        k = kernel if isinstance(kernel, tuple) else (kernel, min(kernel, shape[1]))
-        grad = rng.standard_normal(poolcore.soft_pool2d(x, k, stride).shape)
-        got = poolcore.soft_pool2d_backward(grad, x, k, stride)
-        small = np.zeros_like(x)
-        for at in (
-            np.ndindex(grad.shape[2:]) if grad.size < 300 else [(0, 0), (grad.shape[2] - 1,) * 2]
-        ):
-            if at[1] >= grad.shape[3]:
-                continue
-            part = tuple(slice(o * stride, o * stride + n) for o, n in zip(at, k, strict=True))
-            small[(0, 0, *part)] += poolcore.soft_pool2d_backward(
-                grad[:, :, at[0] : at[0] + 1, at[1] : at[1] + 1], x[(..., *part)], k
-            )[0, 0]
-        if grad.size < 300:
-            np.testing.assert_allclose(got, small, rtol=1e-12, atol=1e-15)
-        for threads in (2, 7):
-            assert_same(poolcore.soft_pool2d_backward(grad, x, k, stride, threads=threads), got)
+LARGE = [
+    # Windows over the border of two tasks, and over the edge of a piece of lanes.
+    Case("planes", "several tasks", (300, 250), 7, 3),
+    Case("strips", "rows longer than a task", (2, 40_000), (1, 9), 2),
+    Case("tall", "windows as wide as the plane", (400, 3), (90, 3), 1),
+    Case("one_row_tasks", "overlapping in both axes", (5, 60_000), 3, 1, 1, lead=(1, 1)),
+    Case("small", "several planes of a task", (9, 10), 3, 1, 1, lead=(30, 7)),
+    # Windows that are measured beforehand: large ones, and those over many tasks.
+    Case("one_window", "in several pieces", (500, 401), (500, 401), lead=(1, 1)),
+    Case("large", "more taps than are kept", (300, 260), 100, 20, 50),
+    Case("overlapping", "cut at every edge", (130, 131), 70, 5, 35, lead=(1, 2)),
+    Case("volume", "three axes", (40, 30, 35), 17, (4, 5, 7), 3, lead=(1, 2)),
+    Case("long", "many planes", (20_000,), 5000, 700, lead=(3, 5)),
+    Case("far_apart", "few taps, over every task", (100_000,), 3, 1, 0, 30_000, lead=(1, 2)),
+    Case("parts", "more windows than are remembered", (600_000,), 2, 1, 0, 30_000, lead=(1, 1)),
+    Case("part_planes", "of several planes", (100_000,), 2, 1, 100, 30_000, lead=(1, 5)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LARGE, ids=str)
+def test_large_planes_are_cut(case: Case, rng: np.random.Generator) -> None:
+    x = rng.standard_normal(case.lead + case.shape) * 3
+    grad = rng.standard_normal(forward(case.nd)(x, **case.window).shape)
+    got = backward(case.nd)(grad, x, **case.window)
+    want = oracle_soft.gradient(grad, x, case.window)
+    np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
+    for threads in (1, 2, 7):
+        assert_same(backward(case.nd)(grad, x, **case.window, threads=threads), got)
+
+
+@pytest.mark.parametrize("size", [3, 40, 90])
+def test_no_weight_gets_nothing(size: int, rng: np.random.Generator) -> None:
+    """Of an infinite gradient or a NaN neither; one window, several side by side, large ones."""
+    for kernel, stride, padding in ((size, 1, 0), (size, 7, size // 2), (3, 1, 1), (2, 2, 0)):
+        x = rng.standard_normal((1, 2, 97, 95))
+        x[rng.random(x.shape) < 0.3] -= 1e4
+        x[rng.random(x.shape) < 0.1] = -np.inf
+        window = {"kernel_size": kernel, "stride": max(stride, size // 9), "padding": padding,
+                  "dilation": 1, "ceil_mode": False}  # fmt: skip
+        grad = rng.standard_normal(poolcore.soft_pool2d(x, **window).shape)
+        pick = rng.random(grad.shape)
+        grad[pick < 0.2] = np.inf
+        grad[(pick > 0.2) & (pick < 0.4)] = -np.inf
+        grad[pick > 0.95] = np.nan
+        want = oracle_soft.gradient(grad, x, window)
+        got = poolcore.soft_pool2d_backward(grad, x, **window)
+        np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
+    lone = poolcore.soft_pool1d_backward([[np.inf, np.nan]], [[0.0, -800.0, -np.inf, 1.0]], 2)
+    np.testing.assert_array_equal(lone, [[np.inf, 0, 0, np.nan]])
 
 
 def test_layers(rng: np.random.Generator) -> None:
@@ -213,20 +268,97 @@ def test_peak_memory() -> None:
     )
 
 
+NO_MEMORY = """
+import numpy as np, poolcore, resource
+x = np.ones((1, 5000), np.float32)
+out = np.full_like(x, 7)
+poolcore.soft_pool1d_backward(np.ones((1, 1)), x, 5000, threads=2)
+resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
+for kernel in (2**26, 2**45, 2**60):
+    grad = np.broadcast_to(np.float32(1), (1, 5000 + kernel - 1))
+    try:
+        poolcore.soft_pool1d_backward(grad, x, kernel, 1, kernel - 1, out=out)
+    except MemoryError as error:
+        assert str(error).startswith("soft_pool1d_backward: no memory for the sums of"), error
+    else:
+        raise SystemExit("there was memory")
+assert (out == 7).all()
+"""
+
+
+@pytest.mark.failure(15)
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
+def test_more_windows_than_memory() -> None:
+    assert_runs(NO_MEMORY, env={"OPENBLAS_NUM_THREADS": "1"})
+
+
+INTERRUPT = """
+import os, signal, threading, time
+import numpy as np, poolcore
+x = np.broadcast_to(np.float16(1), {shape})
+size = tuple((n + 2 * {padding} - {dilation} * ({kernel} - 1) - 1) + 1 for n in {shape}[2:])
+grad = np.broadcast_to(np.float16(1), (1, 1) + size)
+sent = []
+def send():
+    time.sleep(0.3)
+    sent.append(time.monotonic())
+    os.kill(os.getpid(), signal.SIGINT)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+threading.Thread(target=send, daemon=True).start()
+try:
+    poolcore.soft_pool{nd}d_backward(grad, x, {kernel}, 1, {padding}, {dilation}, threads={threads})
+except KeyboardInterrupt:
+    print(time.monotonic() - sent[0])
+else:
+    raise SystemExit("ran to the end: the call was too short")
+"""
+# kernel_size, padding, dilation
+INTERRUPTED = {
+    "windows side by side": ((1, 1, 3), 2**40, 2**40 - 1, 1),
+    "windows without a tap": ((1, 1, 3), 2, 2**40, 2**40 + 1),
+    "many large windows": ((1, 1, 2000, 2000), 1000, 0, 1),
+    "windows measured beforehand": ((1, 1, 2**25), 2, 0, 30_000),
+}
+
+
+@pytest.mark.failure(35)
+@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("what", sorted(INTERRUPTED))
+def test_ctrl_c(what: str, threads: int) -> None:
+    """KeyboardInterrupt within a fifth of a second."""
+    shape, kernel, padding, dilation = INTERRUPTED[what]
+    code = INTERRUPT.format(shape=shape, kernel=kernel, padding=padding, dilation=dilation,
+                            threads=threads, nd=len(shape) - 2)  # fmt: skip
+    late = [float(assert_runs(code))]
+    while late[-1] >= 0.2 and len(late) < 3:  # a busy machine
+        late.append(float(assert_runs(code)))
+    assert late[-1] < 0.2, late
+
+
 RANDOM = """
+def windows(shape):
+    k, s, d = (tuple(int(v) for v in rng.integers(1, top, 2)) for top in (7, 4, 4))
+    reach = [d[i] * (k[i] - 1) + 1 for i in range(2)]
+    pads = [tuple(int(v) for v in rng.integers(0, r, 2)) for r in reach]
+    k, d = (tuple(1 if sum(p) + n < r else v for v, p, n, r in zip(t, pads, shape, reach))
+            for t in (k, d))
+    pads = [p if sum(p) + n >= r else (0, 0) for p, n, r in zip(pads, shape, reach)]
+    return dict(kernel_size=k, stride=s, padding=pads, dilation=d,
+                ceil_mode=bool(rng.integers(2)))
+
 for turn in range({count}):
     dtype = support.FLOATS[rng.integers(4)]
     shape = (1, int(rng.integers(1, 4)), *(int(v) for v in rng.integers(2, 12, 2)))
-    kernel = tuple(int(rng.integers(1, n + 1)) for n in shape[2:])
-    stride = int(rng.integers(1, 4))
+    window = windows(shape[2:])
     x = inputs.place(shape, dtype, bool(rng.integers(2)))
     x[...] = support.random_array(rng, dtype, shape)
     copy = np.array(x)
-    grad = poolcore.soft_pool2d(copy, kernel, stride)
-    want = poolcore.soft_pool2d_backward(grad, copy, kernel, stride)
+    grad = poolcore.soft_pool2d(copy, **window)
+    want = poolcore.soft_pool2d_backward(grad, copy, **window)
     out = outputs.place(want.shape, want.dtype, bool(rng.integers(2)))
-    poolcore.soft_pool2d_backward(grad, x, kernel, stride, out=out)
-    support.assert_same(out.copy(), want, str((shape, dtype, kernel, stride)))
+    poolcore.soft_pool2d_backward(grad, x, **window, out=out)
+    support.assert_same(out.copy(), want, str((shape, dtype, window)))
     checked += 1
 assert checked == {count}, checked
 """

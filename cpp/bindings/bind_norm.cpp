@@ -81,13 +81,23 @@ PyObject* norm_windows(PyObject* const* args) {
                          plan.spec.power, plan.spec.floor, windows.ptr());
 }
 
+// Element operations: some for every element, and for every tap of every window.
+double soft_work(const PoolPlan& plan) {
+    double elements = 1, taps = 1;
+    for (int i = 0; i < plan.rank; ++i) {
+        elements *= static_cast<double>(plan.in_shape[i]);
+        taps *= static_cast<double>(plan.out_shape[i]);
+    }
+    for (int i = 0; i < plan.spec.n_axes; ++i)
+        taps *= static_cast<double>(std::min(plan.geometry[i].kernel, plan.geometry[i].in));
+    return 16 * (elements + taps);
+}
+
 PyObject* soft_backward(PyObject* const* args) {
     const Gradient g = read_gradient(args);
     const DType dtype = is_float(g.view.dtype) ? g.view.dtype : DType::kFloat64;
     const MutableView out = view_output(g.out.ptr(), dtype);
-    double work = 1;
-    for (int i = 0; i < g.plan.rank; ++i) work *= static_cast<double>(g.plan.in_shape[i]);
-    run_unlocked(64 * work, g.request.threads, [&](const RunControl& control) {
+    run_unlocked(soft_work(g.plan), g.request.threads, [&](const RunControl& control) {
         return poolcore::soft_backward(g.plan, g.view, g.request.view, out, control);
     });
     return Py_NewRef(args[kArgOut] == Py_None ? g.out.ptr() : args[kArgOut]);

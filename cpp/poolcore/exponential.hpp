@@ -7,16 +7,17 @@
 
 namespace poolcore {
 
-// 0 from -746 down, -infinity included; NaN for NaN; exactly 1 for 0. Rounding must be to nearest.
-inline double exp_of_negative(double x) {
+// Below this e**x is 0, and so it is here.
+inline constexpr double kLeastExponent = -750;
+
+// For kLeastExponent <= x <= 0; NaN for NaN; exactly 1 for 0, 0 from -746 down. Rounding must be to
+// nearest. Without a branch or a number that is not a double, so that loops can be vectors.
+inline double exp_of_bounded(double x) {
     constexpr double kLog2E = 0x1.71547652b82fep+0;
     // ln 2 in two parts; the first has 42 digits, so that its products with exponents are exact.
     constexpr double kLn2High = 0x1.62e42fefa38p-1, kLn2Low = 0x1.ef35793c7673p-45;
     constexpr double kShift = 0x1.8p52;  // where doubles are the integers
-    constexpr double kLeast = -750;      // well in the range whose result is 0
-    x = x < kLeast ? kLeast : x;
-    const double shifted = x * kLog2E + kShift;
-    const double k = shifted - kShift;
+    const double k = x * kLog2E + kShift - kShift;
     // e**x = 2**k * e**(r + rest), with |r| <= ln(2) / 2 but for rounding.
     const double high = x - k * kLn2High, low = k * kLn2Low;
     const double r = high - low;
@@ -29,14 +30,18 @@ inline double exp_of_negative(double x) {
     for (const double term : kTerms) p = p * r + term;
     const double mantissa = 1 + (r + (rest + r * r * p));
     // 2**k in two steps, the first of which is exact: k may be below the exponents of double. The
-    // bits of `shifted` hold k, and for NaN some number that does not matter.
-    const std::uint64_t bits = std::bit_cast<std::uint64_t>(shifted);
-    const std::int64_t exponent = static_cast<std::int64_t>(bits << 13) >> 13;
-    const std::int64_t half = exponent / 2;
-    const auto power = [](std::int64_t n) {
-        return std::bit_cast<double>(static_cast<std::uint64_t>(n + 1023) << 52);
+    // last bits of a shifted number are the integer, and for NaN some number that does not matter.
+    const double half = k * 0.5 + kShift;
+    const double other = k - (half - kShift) + kShift;
+    const auto power = [](double n) {
+        return std::bit_cast<double>((std::bit_cast<std::uint64_t>(n) + 1023) << 52);
     };
-    return mantissa * power(half) * power(exponent - half);
+    return mantissa * power(half) * power(other);
+}
+
+// For any x <= 0, -infinity included, and NaN.
+inline double exp_of_negative(double x) {
+    return exp_of_bounded(x < kLeastExponent ? kLeastExponent : x);
 }
 
 }  // namespace poolcore

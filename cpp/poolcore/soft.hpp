@@ -1,4 +1,4 @@
-// SoftPool: soft_window.hpp for every window of a plan. Part of select, which dispatches to it.
+// SoftPool: soft_lanes.hpp for all windows of a plan. Part of select, which dispatches to it.
 #pragma once
 
 #include "poolcore/plan.hpp"

@@ -1,5 +1,6 @@
-// SoftPool of single windows; the exponential of the core against values of 60 decimal digits,
+// SoftPool of windows side by side; the exponential of the core against values of 60 decimal digits,
 // rounded once, and its laws.
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -8,7 +9,7 @@
 
 #include "check.hpp"
 #include "poolcore/exponential.hpp"
-#include "poolcore/soft_window.hpp"
+#include "poolcore/soft_lanes.hpp"
 
 using namespace poolcore;
 
@@ -100,20 +101,39 @@ TEST(close_to_the_library) {
     }
 }
 
-SoftWindow window_of(const std::vector<double>& taps) {
-    SoftWindow window;
-    for (const double x : taps) window.see(x);
-    if (window.wants_taps())
-        for (const double x : taps) window.add(x);
-    return window;
+// The same taps in every one of `lanes` windows, `piece` taps at a time.
+double soft(const std::vector<double>& taps, int lanes = 1, std::size_t piece = 4) {
+    Scratch scratch;
+    scratch.reserve(SoftBlock::footprint());
+    SoftBlock block(scratch);
+    SoftLanes windows(lanes);
+    const auto each_piece = [&](const auto& each) {
+        for (std::size_t from = 0; from < taps.size(); from += piece) {
+            const std::size_t n = std::min(piece, taps.size() - from);
+            for (std::size_t t = 0; t < n; ++t)
+                std::fill_n(block.below + t * static_cast<std::size_t>(lanes), lanes,
+                            taps[from + t]);
+            block.taps = static_cast<std::int64_t>(n);
+            each();
+        }
+    };
+    each_piece([&] { windows.see(block); });
+    windows.settle();
+    each_piece([&] {
+        windows.weigh(block);
+        windows.add(block);
+    });
+    const double value = windows.value(0);
+    for (int l = 1; l < lanes; ++l)
+        CHECK(std::bit_cast<std::uint64_t>(windows.value(l)) ==
+              std::bit_cast<std::uint64_t>(value));
+    return value;
 }
-
-double soft(const std::vector<double>& taps) { return window_of(taps).value(); }
 
 TEST(soft_pool_at_its_limits) {
     for (const double x : {0.1, -3.0, 0.0, 1e308, -1e308, 5e-324, HUGE_VAL, -HUGE_VAL})
         for (const std::size_t n : {1, 2, 3, 7}) CHECK(soft(std::vector<double>(n, x)) == x);
-    CHECK(std::isnan(soft({})));
+    CHECK(soft({-INFINITY, -INFINITY}) == -INFINITY);
     CHECK(std::isnan(soft({1, NAN, INFINITY})));
     CHECK(soft({1, INFINITY, -INFINITY}) == INFINITY);
     CHECK(soft({-INFINITY, 2, -INFINITY}) == 2);
@@ -121,15 +141,22 @@ TEST(soft_pool_at_its_limits) {
 }
 
 TEST(soft_pool_of_two) {
-    // 1 / (1 + e**-1) and its slopes, to 17 digits.
+    // 1 / (1 + e**-1), to 17 digits.
     CHECK(std::abs(soft({0, 1}) - 0.73105857863000488) < 1e-15);
     CHECK(soft({3, 4}) - 3 == soft({4, 3}) - 3);
     CHECK(std::abs(soft({1000, 1001}) - 1000.73105857863000488) < 2e-13);
-    const SoftWindow window = window_of({0, 1});
-    CHECK(std::abs(window.slope(0) - 0.07232948812851325) < 1e-15);
-    CHECK(std::abs(window.slope(1) - 0.92767051187148675) < 1e-15);
-    CHECK(window_of({-INFINITY, 2}).slope(-INFINITY) == 0);
-    CHECK(window_of({-INFINITY, 2}).slope(2) == 1);
+}
+
+// The bits depend neither on the windows beside nor on the pieces.
+TEST(lanes_and_pieces) {
+    std::vector<double> taps;
+    for (int i = 0; i < 60; ++i) taps.push_back(std::sin(i) * (i % 7) * 9);
+    taps[31] = -INFINITY;
+    const double want = soft(taps);
+    for (const int lanes : {1, 2, 3, 7, 8, 63, 64})
+        for (const std::size_t piece : {1, 5, 16, 60}) CHECK(soft(taps, lanes, piece) == want);
+    taps[17] = NAN;
+    for (const int lanes : {1, 5}) CHECK(std::isnan(soft(taps, lanes, 60)));
 }
 
 }  // namespace
