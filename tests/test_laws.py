@@ -196,7 +196,7 @@ RUN_FAMILY = {
     "finish", "flat",
     "huge", "indices", "lanes", "moves", "nan_scan", "narrow", "pack", "powers", "schedule",
     "select", "select_count", "select_emit", "select_job", "select_window", "soft", "soft_lanes",
-    "stages", "tasks", "turned",
+    "stages", "tasks", "totals", "turned",
 }  # fmt: skip
 LAYERS: dict[str, set[str]] = {
     "types": set(),

@@ -7,6 +7,7 @@
 #include "kernels/kernel_table.hpp"
 #include "kernels/ops.hpp"
 #include "kernels/pack.inl.hpp"
+#include "kernels/quotient.hpp"
 
 namespace poolcore {
 namespace {
@@ -133,10 +134,10 @@ void finish_float_mean(const FinishArgs& args) {
             put<Out, A, N>(a.dst + x * stride, canonical(mean));
         });
     } else {
-        const A divisor = static_cast<A>(a.divisor);
+        const Quotient<A> quotient(static_cast<double>(a.divisor));
         for_results<Out, kCommonLanes<A, Out>>(a, [&]<int N>(std::int64_t x, std::int64_t stride) {
-            const Vec<A, N> mean = (load<Vec<A, N>>(a.src + x * wide) + A(0)) / divisor;
-            put<Out, A, N>(a.dst + x * stride, canonical(mean));
+            const Vec<A, N> sum = load<Vec<A, N>>(a.src + x * wide) + A(0);
+            put<Out, A, N>(a.dst + x * stride, canonical(quotient.template of<N>(sum)));
         });
     }
 }
@@ -296,12 +297,13 @@ void finish_int_mean_rounded(const FinishArgs& args) {
 template <class A, class Out>
 void finish_int_mean_float(const FinishArgs& args) {
     const FinishArgs a = args;
-    const double divisor = static_cast<double>(a.divisor);
+    const Quotient<double> quotient(a.divisors ? 0.0 : static_cast<double>(a.divisor));
     for_results<Out, kLanes<double>>(a, [&]<int N>(std::int64_t x, std::int64_t stride) {
         using V = Vec<double, N>;
         const V sum = whole_sums<A, double, N>(a, x);
-        const V by = a.divisors ? divisors_at<double, N>(a, x) : V{} + divisor;
-        put<Out, double, N>(a.dst + x * stride, canonical(static_cast<V>(sum / by)));
+        const V mean = a.divisors ? static_cast<V>(sum / divisors_at<double, N>(a, x))
+                                  : quotient.template of_whole<N>(sum);
+        put<Out, double, N>(a.dst + x * stride, canonical(mean));
     });
 }
 

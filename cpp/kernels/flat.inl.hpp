@@ -42,12 +42,12 @@ void flat_line(const FlatArgs& args) {
     const FlatArgs a = args;
     constexpr std::int64_t wide = sizeof(T);
     const I size = static_cast<I>(a.size);
-    const T divisor = static_cast<T>(a.divisor);
+    const Divider<O, Mean> divider(a.divisor);
     std::int64_t at = 0;  // of element i among the places
     const auto windows = [&]<int N>(std::int64_t i) {
         const auto place = load<Vec<I, N>>(a.places + at * wide);
         const auto v = flat_window<O, K, Anchor, N>(a.src + i * wide, a.step, place, size);
-        store(a.dst + i * wide, finished<O, Mean>(v, divisor));
+        store(a.dst + i * wide, finished<O, Mean, N>(v, divider));
     };
     constexpr int lanes = kLanes<T>;
     std::int64_t i = 0;

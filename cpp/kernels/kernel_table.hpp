@@ -29,6 +29,7 @@ inline constexpr int kNumCombines = 6;
 // canonical tree of docs/numerics.md, missing taps are the identity.
 // dst may equal the first or the last source element for element (then tap_stride > 0 for the
 // first, and a whole vector past n may be written); otherwise it overlaps no source.
+// With `tail` other than 0 the last of 2 to 4 taps, all of which exist, lies so many bytes after src.
 // widen takes the same, with elements of the array's type in src; dst overlaps no source.
 struct RowsArgs {
     const std::byte* src;
@@ -40,6 +41,7 @@ struct RowsArgs {
     std::int64_t dst_stride0, dst_stride1;
     std::int64_t tap_stride;
     std::int64_t taps, first, last;
+    std::int64_t tail = 0;
 };
 
 // slide: dst[p][q][i] = T over j < taps of src[p][q][i*stride + j], i < n; lanes are contiguous
@@ -59,7 +61,7 @@ struct SlideArgs {
 // rows is 1 to 3, taps 2 or 3, stride 1 or 2; the canonical order of docs/numerics.md. dst
 // overlaps no source. With `lacks_first` the first window of every line lacks its first tap, which
 // is not read; with `lacks_last` the last window its last. Then taps is 3, or 2 with stride 1
-// and one of the two only.
+// and one of the two only, and means of those windows have divisors of their own.
 struct WindowArgs {
     const std::byte* src;
     std::byte* dst;
@@ -70,6 +72,7 @@ struct WindowArgs {
     std::int64_t rows, taps, stride;
     bool lacks_first, lacks_last;
     double divisor;  // float sums: the results are means; 0 for none
+    double first_divisor, last_divisor;
 };
 
 // flat: dst[i] = T over `taps` (2 or 3) taps j of src, the one at i + (j - anchor)*step bytes, i < n;
@@ -122,6 +125,26 @@ struct RunningArgs {
 };
 inline constexpr int kRunningVectors = 4;
 inline constexpr std::int64_t kLargestVector = 64;  // bytes, of all targets
+
+// sliding: dst[x] = before[x] + `come` elements coming[x + t*tap_stride] - `go` elements of going,
+// x < n, integers modulo the range of the type of dst. Taps are of the array's type; strides in
+// bytes. dst overlaps no source.
+struct SlidingArgs {
+    const std::byte* coming;
+    const std::byte* going;
+    const std::byte* before;
+    std::byte* dst;
+    std::int64_t n, come, go, tap_stride;
+};
+
+// spans: dst[i] = the sum of src[i + j], j < taps, i < n, integers modulo the range of their type.
+// `scratch` holds n + taps elements and two vectors. dst overlaps no source.
+struct SpansArgs {
+    const std::byte* src;
+    std::byte* dst;
+    std::byte* scratch;
+    std::int64_t n, taps;
+};
 
 // planes: dst[p] = T over all elements of src[p][r][x], r < rows, x < n, p < planes; of equal zeros
 // the first counts. Strides are positive. For sums n <= 8, rows go first, and what lies between
@@ -283,6 +306,8 @@ using RowsKernel = void (*)(const RowsArgs&);
 using SlideKernel = void (*)(const SlideArgs&);
 using WindowKernel = void (*)(const WindowArgs&);
 using RunningKernel = void (*)(const RunningArgs&);
+using SlidingKernel = void (*)(const SlidingArgs&);
+using SpansKernel = void (*)(const SpansArgs&);
 using PlanesKernel = void (*)(const PlanesArgs&);
 using FlatKernel = void (*)(const FlatArgs&);
 using PickKernel = void (*)(const PickArgs&);
@@ -301,6 +326,8 @@ struct KernelTable {
     SlideKernel slide[kNumCombines][kNumWorks];
     WindowKernel window[kNumCombines][kNumWorks];  // null for kArgMax and 64-bit integers
     RunningKernel running[kNumCombines][kNumWorks];  // null for kSum and kArgMax
+    SlidingKernel sliding[kNumDTypes][kNumWorks];  // integers: as widen, and to the same type
+    SpansKernel spans[kNumSizes];                  // by the logarithm of the element's size
     PlanesKernel planes[kNumCombines][kNumWorks];  // null for kArgMax
     FlatKernel flat[kNumCombines][kNumWorks];      // as window
     PickKernel pick[kNumSizes];                    // by the logarithm of the element's size

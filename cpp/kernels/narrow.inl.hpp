@@ -7,6 +7,7 @@
 #include "kernels/half.hpp"
 #include "kernels/kernel_table.hpp"
 #include "kernels/ops.hpp"
+#include "kernels/quotient.hpp"
 
 namespace poolcore {
 namespace {
@@ -64,7 +65,10 @@ template <int First, class E, int N>
         using W = Vec<typename Widened<E>::Word, N>;
         constexpr int half = sizeof(E) * 8;
         const W words = load<W>(p);
-        return __builtin_bit_cast(Vec<A, N>, (First ? words : words << half) >> half);
+        if constexpr (First == 0 && Widened<E>::is_unsigned)
+            return __builtin_bit_cast(Vec<A, N>, words & (((W{} + 1) << half) - 1));
+        else
+            return __builtin_bit_cast(Vec<A, N>, (First ? words : words << half) >> half);
     }
 }
 
@@ -151,24 +155,16 @@ struct KeepHalf {
     }
 };
 
-// Sums or means of halves: see finish.inl.hpp for the rule. A product with the reciprocal of a
-// power of two is the quotient.
+// Sums or means of halves: see finish.inl.hpp for the rule.
 template <class H>
 struct FinishHalf {
     using Stored = H;
-    float divisor;
-    float reciprocal;
-    bool multiply;
-    explicit FinishHalf(const NarrowArgs& a) {
-        divisor = a.divisor == 0 ? 1.0f : static_cast<float>(a.divisor);
-        reciprocal = 1.0f / divisor;
-        multiply = (__builtin_bit_cast(std::uint32_t, divisor) & 0x007fffffu) == 0;
-    }
+    Quotient<float> quotient;
+    explicit FinishHalf(const NarrowArgs& a) : quotient(a.divisor == 0 ? 1.0 : a.divisor) {}
     template <int N>
     [[gnu::always_inline]] void put(std::byte* dst, Vec<float, N> sum) const {
         using V = Vec<float, N>;
-        const V whole = sum + 0.0f;
-        const V mean = multiply ? whole * reciprocal : whole / divisor;
+        const V mean = quotient.template of<N>(static_cast<V>(sum + 0.0f));
         const V settled = mean == mean ? mean : V{} + __builtin_nanf("");
         if constexpr (__is_same(H, BFloat16)) {  // a canonical NaN needs no care
             const auto u = __builtin_bit_cast(Words<N>, settled);
@@ -201,6 +197,41 @@ struct Rounder {
     }
 };
 
+// Means by a power of two, 2^shift, in signed integers wide enough: floor((sum + half) / 2^shift),
+// where half_even is half_up for an odd floor(sum / 2^shift), and otherwise rounds halves down.
+struct Shift {
+    int shift = -1;  // -1: another divisor
+    std::int32_t before = 0, odd = 0, negative = 0;
+    Shift(std::int32_t divisor, Rounding rounding) {
+        if ((divisor & (divisor - 1)) != 0) return;
+        shift = __builtin_ctz(static_cast<unsigned>(divisor));
+        const bool rounds = divisor > 1;
+        if (rounding == Rounding::kHalfUp) before = divisor / 2;
+        if (rounding == Rounding::kHalfEven && rounds) before = divisor / 2 - 1;
+        if (rounding == Rounding::kHalfEven && rounds) odd = 1;
+        if (rounding == Rounding::kTrunc) negative = divisor - 1;
+    }
+    template <class E, class T, int N>
+    [[gnu::always_inline]] Vec<T, N> mean(Vec<T, N> sum) const {
+        using V = Vec<T, N>;
+        const V raised = sum + splat<T, N>(static_cast<T>(before));
+        const V odds = (sum >> shift) & splat<T, N>(static_cast<T>(odd));
+        V n = raised + odds;
+        if constexpr (lowest<E>() < 0)
+            n = static_cast<V>(n + (sum < V{} ? splat<T, N>(static_cast<T>(negative)) : V{}));
+        return n >> shift;
+    }
+};
+
+template <class E, class T, int N>
+[[gnu::always_inline]] inline void put_saturated(std::byte* dst, Vec<T, N> mean) {
+    const Vec<T, N> low = splat<T, N>(static_cast<T>(lowest<E>()));
+    const Vec<T, N> high = splat<T, N>(static_cast<T>(highest<E>()));
+    mean = mean > high ? high : mean;
+    if constexpr (lowest<E>() < 0) mean = mean < low ? low : mean;
+    store(dst, converted<E, T, N>(mean));
+}
+
 // Of bytes, in 16-bit lanes. n <= 2 * 1152 + 3 * 9, so n * divisor < 2^15, and with m =
 // ceil(2^15 / divisor) = (2^15 + e) / divisor, e < divisor:  n * m / 2^15 exceeds n / divisor by
 // n * e / divisor / 2^15 < 1 / divisor: it reaches no other whole number.
@@ -209,9 +240,11 @@ struct ByteMean {
     using A = typename Widened<E>::Sum;
     using Stored = E;
     Rounder<E> rule;
+    Shift power;
     std::uint16_t divisor, factor;
     explicit ByteMean(const NarrowArgs& a)
         : rule(static_cast<std::int32_t>(a.divisor), a.rounding),
+          power(static_cast<std::int32_t>(a.divisor), a.rounding),
           divisor(static_cast<std::uint16_t>(a.divisor)),
           factor(static_cast<std::uint16_t>((32767 + divisor) / divisor)) {}
     template <int N>
@@ -219,6 +252,9 @@ struct ByteMean {
         using U = Vec<std::uint16_t, N>;
         using I = Vec<std::int16_t, N>;
         const auto signed_sum = __builtin_bit_cast(I, sum);
+        if (power.shift >= 0)
+            return put_saturated<E, std::int16_t, N>(
+                dst, power.mean<E, std::int16_t, N>(signed_sum));
         U n = __builtin_bit_cast(U, sum) + splat<std::uint16_t, N>(
                                                static_cast<std::uint16_t>(rule.before));
         if constexpr (lowest<E>() < 0) {
@@ -230,13 +266,9 @@ struct ByteMean {
         const U odd = q & splat<std::uint16_t, N>(static_cast<std::uint16_t>(rule.tie));
         const U product = q * splat<std::uint16_t, N>(divisor);
         q = static_cast<U>(q - (product == n ? odd : U{}));
-        const I low = splat<std::int16_t, N>(static_cast<std::int16_t>(lowest<E>()));
-        const I high = splat<std::int16_t, N>(static_cast<std::int16_t>(highest<E>()));
-        I mean = __builtin_bit_cast(I, q) -
-                 splat<std::int16_t, N>(static_cast<std::int16_t>(rule.after));
-        mean = mean > high ? high : mean;
-        if constexpr (lowest<E>() < 0) mean = mean < low ? low : mean;
-        store(dst, converted<E, std::int16_t, N>(mean));
+        const I after = splat<std::int16_t, N>(static_cast<std::int16_t>(rule.after));
+        put_saturated<E, std::int16_t, N>(dst,
+                                          static_cast<I>(__builtin_bit_cast(I, q) - after));
     }
 };
 
@@ -248,27 +280,26 @@ struct ShortMean {
     using A = std::int32_t;
     using Stored = E;
     Rounder<E> rule;
+    Shift power;
     float divisor, reciprocal;
     explicit ShortMean(const NarrowArgs& a)
         : rule(static_cast<std::int32_t>(a.divisor), a.rounding),
+          power(static_cast<std::int32_t>(a.divisor), a.rounding),
           divisor(static_cast<float>(a.divisor)),
           reciprocal(1.0f / divisor) {}
     template <int N>
     [[gnu::always_inline]] void put(std::byte* dst, Vec<A, N> sum) const {
         using I = Vec<std::int32_t, N>;
         using F = Vec<float, N>;
+        if (power.shift >= 0)
+            return put_saturated<E, std::int32_t, N>(dst, power.mean<E, std::int32_t, N>(sum));
         I n = sum + rule.before;
         if constexpr (lowest<E>() < 0) n = n + (sum < 0 ? I{} + rule.negative : I{});
         const F whole = converted<float, std::int32_t, N>(n);
         I q = converted<std::int32_t, float, N>((whole + 0.5f) * reciprocal);
         const I odd = q & rule.tie;
         q = q - (converted<float, std::int32_t, N>(q) * divisor == whole ? odd : I{});
-        const I low = I{} + static_cast<std::int32_t>(lowest<E>());
-        const I high = I{} + static_cast<std::int32_t>(highest<E>());
-        I mean = q - rule.after;
-        mean = mean > high ? high : mean;
-        mean = mean < low ? low : mean;
-        store(dst, converted<E, std::int32_t, N>(mean));
+        put_saturated<E, std::int32_t, N>(dst, static_cast<I>(q - rule.after));
     }
 };
 

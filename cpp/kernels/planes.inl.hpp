@@ -86,42 +86,83 @@ void lines_of(const std::byte* p, std::int64_t count, const PlanesArgs& a, bool 
     v = O::combine(v, rest);
 }
 
-// One plane as eight lanes whose combination is the result.
-template <class O>
+// One plane as eight lanes whose combination is the result; Rows are its rows, or 0 for any number.
+template <class O, int Rows>
 [[gnu::always_inline]] inline PlaneVec<O> plane_lanes(const std::byte* p, const PlanesArgs& a,
                                                       PlaneVec<O> keep, bool wide) {
     PlaneVec<O> lines;
-    lines_of<O>(p, a.rows, a, wide, lines);
+    if constexpr (Rows > 0) {
+        lines = few_lines<O, Rows>(p, a, wide);
+    } else {
+        lines_of<O>(p, a.rows, a, wide, lines);
+    }
     return keep != typename O::T(0) ? lines : splat<typename O::T, kPlaneLanes>(O::identity());
 }
 
 template <class O>
-void planes(const PlanesArgs& args) {
-    using T = typename O::T;
-    const PlanesArgs a = args;
-    constexpr std::int64_t size = sizeof(T);
+[[gnu::always_inline]] inline PlaneVec<O> lanes_kept(std::int64_t n) {
     PlaneVec<O> keep{};
-    for (int i = 0; i < kPlaneLanes; ++i) keep[i] = i < a.n ? T(1) : T(0);
+    for (int i = 0; i < kPlaneLanes; ++i) keep[i] = i < n ? 1 : 0;
+    return keep;
+}
+
+// Eight planes or, at the end, `count`: those may be followed by nothing that may be read.
+template <class O, int Rows, bool Last>
+[[gnu::always_inline]] inline void some_planes(const PlanesArgs& a, std::int64_t first,
+                                               std::int64_t count, PlaneVec<O> keep) {
+    using T = typename O::T;
+    constexpr std::int64_t size = sizeof(T);
     const std::byte* end = a.src + (a.planes - 1) * a.plane_stride +
                            (a.rows - 1) * a.row_stride + a.n * size;
-    for (std::int64_t first = 0; first < a.planes; first += kPlaneLanes) {
-        const std::int64_t count = a.planes - first < kPlaneLanes ? a.planes - first : kPlaneLanes;
-        PlaneVec<O> v[kPlaneLanes];
-        for (int i = 0; i < kPlaneLanes; ++i) {
-            const std::byte* p = a.src + (first + (i < count ? i : 0)) * a.plane_stride;
-            // Whether eight elements of its last line still lie before the end of the last plane.
-            const bool wide =
-                a.n == kPlaneLanes ||
-                end - (p + (a.rows - 1) * a.row_stride) >= kPlaneLanes * size;
-            v[i] = plane_lanes<O>(p, a, keep, wide);
-        }
-        const PlaneVec<O> result = across<O>(v);
-        if (count == kPlaneLanes) {
-            store(a.dst + first * size, result);
-        } else {
-            for (int i = 0; i < count; ++i) store(a.dst + (first + i) * size, T(result[i]));
+    PlaneVec<O> v[kPlaneLanes];
+    for (int i = 0; i < kPlaneLanes; ++i) {
+        const std::byte* p = a.src + (first + (!Last || i < count ? i : 0)) * a.plane_stride;
+        // Whether eight elements of its last line still lie before the end of the last plane.
+        const bool wide = !Last || a.n == kPlaneLanes ||
+                          end - (p + (a.rows - 1) * a.row_stride) >= kPlaneLanes * size;
+        v[i] = plane_lanes<O, Rows>(p, a, keep, wide);
+    }
+    const PlaneVec<O> result = across<O>(v);
+    if (!Last || count == kPlaneLanes) {
+        store(a.dst + first * size, result);
+    } else {
+        for (int i = 0; i < count; ++i) store(a.dst + (first + i) * size, T(result[i]));
+    }
+}
+
+template <class O, int Rows>
+void planes_of(const PlanesArgs& args) {
+    const PlanesArgs a = args;
+    const PlaneVec<O> keep = lanes_kept<O>(a.n);
+    // Whether eight elements of the last line of a plane lie before the end of the last plane.
+    const auto wide = [&](std::int64_t plane) {
+        return plane < a.planes && (a.planes - 1 - plane) * a.plane_stride >=
+                                       (kPlaneLanes - a.n) * std::int64_t(sizeof(typename O::T));
+    };
+    std::int64_t first = 0;
+    for (; wide(first + kPlaneLanes - 1); first += kPlaneLanes)
+        some_planes<O, Rows, false>(a, first, kPlaneLanes, keep);
+    for (; first < a.planes; first += kPlaneLanes)
+        some_planes<O, 0, true>(
+            a, first, a.planes - first < kPlaneLanes ? a.planes - first : kPlaneLanes, keep);
+}
+
+// Planes of few rows have code of their own, in floats.
+template <class O>
+void planes(const PlanesArgs& a) {
+    if constexpr (kIsFloat<typename O::T>) {
+        switch (a.rows) {
+            case 2: return planes_of<O, 2>(a);
+            case 3: return planes_of<O, 3>(a);
+            case 4: return planes_of<O, 4>(a);
+            case 5: return planes_of<O, 5>(a);
+            case 6: return planes_of<O, 6>(a);
+            case 7: return planes_of<O, 7>(a);
+            case 8: return planes_of<O, 8>(a);
+            default: break;
         }
     }
+    planes_of<O, 0>(a);
 }
 
 }  // namespace

@@ -14,15 +14,22 @@ constexpr int largest_power_below(int k) {
     return p;
 }
 
-// T over K taps from p on: split at the largest power of two below K.
-template <class O, int K, class V>
-[[gnu::always_inline]] inline V tree(const std::byte* p, std::int64_t tap_stride) {
+// Where the taps of a window lie, in bytes from the first one.
+struct TapSteps {
+    std::int64_t stride;
+    std::int64_t last;  // of the last one
+};
+
+// T over taps From to From + K of All, the first of which is at p: split at the largest power of two
+// below K.
+template <class O, int K, class V, int From = 0, int All = K>
+[[gnu::always_inline]] inline V tree(const std::byte* p, TapSteps steps) {
     if constexpr (K == 1) {
-        return load<V>(p);
+        return load<V>(p + (From > 0 && From == All - 1 ? steps.last : From * steps.stride));
     } else {
         constexpr int half = largest_power_below(K);
-        return O::combine(tree<O, half, V>(p, tap_stride),
-                          tree<O, K - half, V>(p + half * tap_stride, tap_stride));
+        return O::combine(tree<O, half, V, From, All>(p, steps),
+                          tree<O, K - half, V, From + half, All>(p, steps));
     }
 }
 
@@ -32,32 +39,31 @@ enum class Tail { kOverlap, kSpill };
 
 // A line in vectors of N elements; n >= N unless the tail may spill.
 template <class O, int K, int N>
-void rows_line(const std::byte* src, std::byte* dst, std::int64_t n, std::int64_t tap_stride,
-               Tail tail) {
+void rows_line(const std::byte* src, std::byte* dst, std::int64_t n, TapSteps steps, Tail tail) {
     using T = typename O::T;
     constexpr std::int64_t size = sizeof(T);
     using V = Vec<T, N>;
     std::int64_t x = 0;
     for (; x + 2 * N <= n; x += 2 * N) {
-        const V a = tree<O, K, V>(src + x * size, tap_stride);
-        const V b = tree<O, K, V>(src + (x + N) * size, tap_stride);
+        const V a = tree<O, K, V>(src + x * size, steps);
+        const V b = tree<O, K, V>(src + (x + N) * size, steps);
         store(dst + x * size, a);
         store(dst + (x + N) * size, b);
     }
     for (; x + N <= n; x += N)
-        store(dst + x * size, tree<O, K, V>(src + x * size, tap_stride));
+        store(dst + x * size, tree<O, K, V>(src + x * size, steps));
     if (x == n) return;
     if (tail == Tail::kOverlap) x = n - N;
-    store(dst + x * size, tree<O, K, V>(src + x * size, tap_stride));
+    store(dst + x * size, tree<O, K, V>(src + x * size, steps));
 }
 
 template <class O, int K, int N>
 void rows_lines(const RowsArgs& a, Tail tail) {
+    const TapSteps steps{a.tap_stride, a.tail != 0 ? a.tail : (K - 1) * a.tap_stride};
     for (std::int64_t p = 0; p < a.n0; ++p)
         for (std::int64_t q = 0; q < a.n1; ++q)
             rows_line<O, K, N>(a.src + p * a.src_stride0 + q * a.src_stride1,
-                               a.dst + p * a.dst_stride0 + q * a.dst_stride1, a.n, a.tap_stride,
-                               tail);
+                               a.dst + p * a.dst_stride0 + q * a.dst_stride1, a.n, steps, tail);
 }
 
 // How many of the lines may be done by a vector of N elements each, all but the last of which spill
@@ -161,7 +167,8 @@ void rows_any(const RowsArgs& a) {
 template <class O>
 void rows(const RowsArgs& a) {
     const std::int64_t count = a.last - a.first;
-    const bool in_place = a.dst == a.src || a.dst == a.src + (count - 1) * a.tap_stride;
+    const std::int64_t last = a.tail != 0 ? a.tail : (count - 1) * a.tap_stride;
+    const bool in_place = a.dst == a.src || a.dst == a.src + last;
     const Tail tail = in_place && count > 1 ? Tail::kSpill : Tail::kOverlap;
     // A window that lost taps on its left is the tree of those left only up to three taps.
     if (count >= 1 && (!O::kTree || a.first == 0 || a.taps <= 3)) {

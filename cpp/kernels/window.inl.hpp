@@ -2,8 +2,11 @@
 // WindowArgs for the contract.
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/kernel_table.hpp"
 #include "kernels/ops.hpp"
+#include "kernels/quotient.hpp"
 
 namespace poolcore {
 namespace {
@@ -143,13 +146,40 @@ template <int K, int S, int N>
     return a.n > N || (a.n == N && (S == 1 || !(a.lacks_first && a.lacks_last)));
 }
 
-// What a line of results is divided by, if they are means: see finish.inl.hpp for the rule.
-template <class O, bool Mean, class V>
-[[gnu::always_inline]] inline V finished(V sum, typename O::T divisor) {
-    if constexpr (Mean) {
-        using T = typename O::T;
-        const V mean = (sum + T(0)) / divisor;
-        return mean == mean ? mean : V{} + static_cast<T>(__builtin_nan(""));
+// What sums are divided by, if means are wanted: see finish.inl.hpp for the rule.
+template <class O, bool Mean>
+using Divider = std::conditional_t<Mean, Quotient<typename O::T>, Undivided>;
+
+template <class V>
+[[gnu::always_inline]] inline V canonical_mean(V mean) {
+    return mean == mean ? mean : V{} + __builtin_nanf("");
+}
+
+template <class O, bool Mean, int N>
+[[gnu::always_inline]] inline Vec<typename O::T, N> finished(Vec<typename O::T, N> sum,
+                                                             const Divider<O, Mean>& divider) {
+    using V = Vec<typename O::T, N>;
+    if constexpr (Mean)
+        return canonical_mean(divider.template of<N>(static_cast<V>(sum + V{})));
+    else
+        return sum;
+}
+
+// Of windows that begin or end a line.
+template <class O, bool Mean, int N>
+[[gnu::always_inline]] inline Vec<typename O::T, N> finished_edge(Vec<typename O::T, N> sum,
+                                                                  const WindowArgs& a, bool first,
+                                                                  bool last) {
+    using T = typename O::T;
+    using V = Vec<T, N>;
+    if constexpr (Mean && N == 1) {
+        return canonical_mean((sum + T(0)) / static_cast<T>(first ? a.first_divisor
+                                                                  : a.last_divisor));
+    } else if constexpr (Mean) {
+        V divisors = V{} + static_cast<T>(a.divisor);
+        if (first) divisors[0] = static_cast<T>(a.first_divisor);
+        if (last) divisors[N - 1] = static_cast<T>(a.last_divisor);
+        return canonical_mean(static_cast<V>((sum + V{}) / divisors));
     } else {
         return sum;
     }
@@ -157,29 +187,29 @@ template <class O, bool Mean, class V>
 
 // One line of results, or two (`Rows`), in vectors of N <= n elements, the last one overlapping.
 template <class O, int H, int K, int S, int N, int Rows, bool Mean>
-void window_line(const WindowArgs& args, const std::byte* src, std::byte* dst) {
+void window_line(const WindowArgs& args, const Divider<O, Mean>& divider, const std::byte* src,
+                 std::byte* dst) {
     using T = typename O::T;
     constexpr std::int64_t size = sizeof(T);
     const std::int64_t n = args.n, row_stride = args.row_stride, below = args.dst_stride1;
     const Lines lines{row_stride, args.rows};
     const std::int64_t step = args.src_stride1;
-    const T divisor = static_cast<T>(args.divisor);
     const auto whole = [&](std::int64_t x) {
         if constexpr (Rows == 2) {
             two_windows<O, K, S, N>(src + x * S * size, row_stride, dst + x * size, below);
         } else {
-            store(dst + x * size, finished<O, Mean>(
-                                      one_window<O, H, K, S, N>(src + x * S * size, lines),
-                                      divisor));
+            store(dst + x * size,
+                  finished<O, Mean, N>(one_window<O, H, K, S, N>(src + x * S * size, lines),
+                                       divider));
         }
     };
     const auto edge = [&](std::int64_t x, bool first, bool last) {
         if constexpr (K == 3 || S == 1)
             for (int r = 0; r < Rows; ++r)
                 store(dst + r * below + x * size,
-                      finished<O, Mean>(edge_window<O, K, S, N>(src + r * step + x * S * size,
-                                                                lines, first, last),
-                                        divisor));
+                      finished_edge<O, Mean, N>(edge_window<O, K, S, N>(src + r * step + x * S * size,
+                                                                    lines, first, last),
+                                            args, first, last));
     };
     std::int64_t x = 0;
     if (args.lacks_first) {
@@ -195,6 +225,7 @@ void window_line(const WindowArgs& args, const std::byte* src, std::byte* dst) {
 
 template <class O, int H, int K, int S, int N, bool Mean>
 void window_lines(const WindowArgs& a) {
+    const Divider<O, Mean> divider(a.divisor);
     const bool pairs = H == 3 && !O::kRowsFirst && a.src_stride1 == S * a.row_stride;
     for (std::int64_t p = 0; p < a.n0; ++p) {
         std::int64_t q = 0;
@@ -202,10 +233,10 @@ void window_lines(const WindowArgs& a) {
         std::byte* dst = a.dst + p * a.dst_stride0;
         if constexpr (H == 3 && !O::kRowsFirst)
             for (; pairs && q + 2 <= a.n1; q += 2)
-                window_line<O, H, K, S, N, 2, Mean>(a, src + q * a.src_stride1,
-                                              dst + q * a.dst_stride1);
+                window_line<O, H, K, S, N, 2, Mean>(a, divider, src + q * a.src_stride1,
+                                                    dst + q * a.dst_stride1);
         for (; q < a.n1; ++q)
-            window_line<O, H, K, S, N, 1, Mean>(a, src + q * a.src_stride1,
+            window_line<O, H, K, S, N, 1, Mean>(a, divider, src + q * a.src_stride1,
                                                 dst + q * a.dst_stride1);
     }
 }

@@ -72,7 +72,7 @@ namespace {
 struct Access {
     bool read_x;
     bool write_result;
-    double divisor;  // of means written at once, otherwise 0
+    Means means;  // where they are written at once
 };
 
 // What the first stage reads.
@@ -199,7 +199,7 @@ Field pool_box(const Schedule& s, const StageContext& c, const Pass& pass, const
             pool_planes(c, field, to);
         } else if (together) {
             pool_together(c, s.axis[kB].geometry, s.axis[kW].geometry, field, to,
-                          access.divisor);
+                          access.means);
         } else {
             pool_axis(i == 0 ? first : c, g, axis, field, to);
         }
@@ -224,7 +224,7 @@ bool pool_keys(const Schedule& s, const KernelTable& kernels, const Box& box, Sc
     const StageContext c{&kernels, s.combine, Work::kI16, &scratch};
     bool special = false;
     const Pass pass{s.combine, c.work, Change::kKey, false, 0, &special};
-    const Field values = pool_pass(s, c, pass, box, {false, false, 0});
+    const Field values = pool_pass(s, c, pass, box, {false, false, {}});
     if (!special) finish_box(s, c, Finish::kOrderKey, box, values, nullptr);
     return !special;
 }
@@ -265,15 +265,15 @@ void pool_whole_box(const Schedule& s, const KernelTable& kernels, const Box& bo
     bool special = false;
     if (s.powers) pass = power_pass(s, &special);
     const StageContext c{&kernels, s.combine, s.work, &scratch};
-    const double divisor = s.direct_mean && !s.huge ? common_divisor(s, box) : 0;
-    const bool direct = s.direct_out || divisor != 0;
-    const Field values = pool_pass(s, c, pass, box, {s.direct_in, direct, divisor});
+    const Means means = means_at_once(s, box);
+    const bool direct = s.direct_out || means;
+    const Field values = pool_pass(s, c, pass, box, {s.direct_in, direct, means});
     if (direct) return scratch.release(mark);
     Field aux;
     if (s.has_aux) {
         const StageContext second{&kernels, Combine::kSum, s.aux_work, &scratch};
         const Pass count{Combine::kSum, s.aux_work, s.aux_change, false, 0};
-        aux = pool_pass(s, second, count, box, {false, false, 0});
+        aux = pool_pass(s, second, count, box, {false, false, {}});
     }
     if (s.powers) take_roots(s, c, box, values, s.has_aux ? &aux : nullptr, special);
     finish_box(s, c, s.finish, box, values, s.has_aux ? &aux : nullptr);

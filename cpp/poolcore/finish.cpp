@@ -1,5 +1,6 @@
 #include "poolcore/finish.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -24,6 +25,17 @@ double divisor_count(const Schedule& s, const AxisGeometry& g, std::int64_t o) {
     return static_cast<double>(taps.count());
 }
 
+// Calls each(o) for the windows that reach over an edge of x, or may: those within all have as many
+// taps.
+template <class Each>
+void for_edges(const AxisGeometry& g, Range windows, const Each& each) {
+    const TapRange inside = g.interior();
+    const std::int64_t first = std::clamp(inside.first, windows.lo, windows.hi);
+    const std::int64_t last = std::clamp(inside.last, first, windows.hi);
+    for (std::int64_t o = windows.lo; o < first; ++o) each(o);
+    for (std::int64_t o = last; o < windows.hi; ++o) each(o);
+}
+
 // Adaptive windows have no padding.
 void count_adaptive(const AxisGeometry& g, Range windows, double* lengths) {
     AdaptiveWindows window(g, windows.lo);
@@ -43,21 +55,24 @@ Counts count_taps(const Schedule& s, int axis, Range windows, Scratch& scratch) 
     }
     c.divisor = divisor_count(s, g, windows.lo);
     c.real = static_cast<double>(g.taps(windows.lo).count());
-    if (windows.size() == 1 || (windows.lo >= inside.first && windows.hi <= inside.last))
-        return c;
+    const auto differs = [&](std::int64_t o) {
+        return divisor_count(s, g, o) != c.divisor ||
+               (s.has_aux && static_cast<double>(g.taps(o).count()) != c.real);
+    };
+    bool differ = false;
+    for_edges(g, windows, [&](std::int64_t o) { differ = differ || differs(o); });
+    const Range within{std::max(windows.lo, inside.first), std::min(windows.hi, inside.last)};
+    if (!differ && (within.size() <= 0 || !differs(within.lo))) return c;
     double* divisors = reinterpret_cast<double*>(scratch.take(windows.size() * 8));
     double* reals = reinterpret_cast<double*>(scratch.take(windows.size() * 8));
-    bool differ = false;
-    for (std::int64_t o = windows.lo; o < windows.hi; ++o) {
-        const std::int64_t i = o - windows.lo;
-        reals[i] = static_cast<double>(g.taps(o).count());
-        divisors[i] = divisor_count(s, g, o);
-        differ = differ || divisors[i] != c.divisor || (s.has_aux && reals[i] != c.real);
-    }
-    if (differ) {
-        c.divisors = divisors;
-        c.reals = reals;
-    }
+    std::fill_n(divisors, windows.size(), static_cast<double>(g.kernel));
+    std::fill_n(reals, windows.size(), static_cast<double>(g.kernel));
+    for_edges(g, windows, [&](std::int64_t o) {
+        reals[o - windows.lo] = static_cast<double>(g.taps(o).count());
+        divisors[o - windows.lo] = divisor_count(s, g, o);
+    });
+    c.divisors = divisors;
+    c.reals = reals;
     return c;
 }
 
@@ -242,29 +257,61 @@ void finish_empty_windows(const Schedule& s, const Box& box) {
 
 namespace {
 
-double shared_count(const Schedule& s, const Box& box) {
-    double product = 1;
-    for (int x = 0; x < kNumPhysical; ++x) {
-        const AxisGeometry& g = s.axis[x].geometry;
-        const Range w = box.windows[x];
-        const TapRange inside = g.interior();
-        const double count = divisor_count(s, g, w.lo);
-        if (w.lo < inside.first || w.hi > inside.last)
-            for (std::int64_t o = w.lo + 1; o < w.hi; ++o)
-                if (divisor_count(s, g, o) != count) return 0;
-        product *= count;
-    }
-    return product;
+// The count all these windows have in common, or 0.
+double shared_count(const Schedule& s, const AxisGeometry& g, Range windows) {
+    const TapRange inside = g.interior();
+    const bool some = std::max(windows.lo, inside.first) < std::min(windows.hi, inside.last);
+    const double count = some ? static_cast<double>(g.kernel) : divisor_count(s, g, windows.lo);
+    bool alike = true;
+    for_edges(g, windows,
+              [&](std::int64_t o) { alike = alike && divisor_count(s, g, o) == count; });
+    return alike ? count : 0;
+}
+
+// Counts along the lanes; false where other windows than those at the ends differ, or the kernel
+// would find all their taps in place.
+bool count_lanes(const Schedule& s, Range windows, Means& means) {
+    const AxisGeometry& w = s.axis[kW].geometry;
+    means.first = divisor_count(s, w, windows.lo);
+    means.last = divisor_count(s, w, windows.hi - 1);
+    const Range others{windows.lo + 1, windows.hi - 1};
+    means.middle = others.size() > 0 ? shared_count(s, w, others) : means.first;
+    if (means.middle == 0) return false;
+    if (means.first == means.middle && means.last == means.middle) return true;
+    const auto lacks = [&](std::int64_t o) { return w.taps(o).count() < w.kernel; };
+    return s.together == 0 && together_takes_edges(w, windows) &&
+           (means.first == means.middle || lacks(windows.lo)) &&
+           (means.last == means.middle || lacks(windows.hi - 1));
 }
 
 }  // namespace
 
-double common_divisor(const Schedule& s, const Box& box) {
+double Means::of_rows(std::int64_t window) const {
+    return fixed ? rest : rest * divisor_count(*schedule, schedule->axis[kB].geometry, window);
+}
+
+Means means_at_once(const Schedule& s, const Box& box) {
     const PoolSpec& spec = s.plan->spec;
-    const double d =
-        spec.has_divisor ? static_cast<double>(spec.divisor) : shared_count(s, box);
+    Means means;
+    if (!s.direct_mean || s.huge) return {};
+    means.schedule = &s;
+    means.fixed = spec.has_divisor;
+    means.rest = means.fixed ? static_cast<double>(spec.divisor)
+                             : shared_count(s, s.axis[kA].geometry, box.windows[kA]);
+    if (means.rest == 0) return {};
     const double limit = s.work == Work::kF32 ? kFloatCounts : kExactCounts;
-    return std::fabs(d) <= limit ? d : 0;
+    double most = std::fabs(means.rest);
+    if (means.fixed) {
+        means.common = means.rest;
+    } else {
+        if (!count_lanes(s, box.windows[kW], means)) return {};
+        const double rows = shared_count(s, s.axis[kB].geometry, box.windows[kB]);
+        const bool alike = means.first == means.middle && means.last == means.middle;
+        means.common = alike ? means.rest * rows * means.middle : 0;
+        most *= static_cast<double>(s.axis[kB].geometry.kernel) *
+                static_cast<double>(s.axis[kW].geometry.kernel);
+    }
+    return most <= limit ? means : Means{};
 }
 
 void finish_box(const Schedule& s, const StageContext& c, Finish finish, const Box& box,

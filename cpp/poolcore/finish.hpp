@@ -13,9 +13,8 @@ inline constexpr double kFloatCounts = 16777216.0;
 void finish_box(const Schedule& s, const StageContext& c, Finish finish, const Box& box,
                 const Field& values, const Field* aux);
 
-// The divisor all windows of the box have in common; 0 if they differ, or if the accumulator's
-// type does not hold it.
-double common_divisor(const Schedule& s, const Box& box);
+// How the kernel that pools the box makes means of its sums; null where it cannot.
+Means means_at_once(const Schedule& s, const Box& box);
 
 // Windows of the box without a tap inside the input, where stages give something else: means
 // become NaN, maxima that omit NaN -inf, minima +inf.

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "poolcore/moves.hpp"
+#include "poolcore/totals.hpp"
 
 namespace poolcore {
 namespace {
@@ -96,14 +97,22 @@ Lanes halve_odd(const StageContext& c, Lanes l) {
 // Windows at stride 1 of many taps, all lines at once.
 void double_lines(const StageContext& c, Lanes l) {
     const std::int64_t mark = c.scratch->mark();
-    const std::int64_t piece = first_piece(c, l.kernel);
-    const std::int64_t positions = l.span() - (piece - 1) * l.dilation;
+    const std::int64_t positions = l.span() - (kPiece - 1) * l.dilation;
+    const std::int64_t tap = wrapped(l.dilation, c.element());
     Lanes first = l;
     Lanes next = into_scratch(c, first, positions);
-    call_rows(c, line_loops(c, first, positions), first.ends,
-              {wrapped(l.dilation, c.element()), piece, 0, piece});
-    const Run run{first.ends.to, first.ends.to_index, l.count() * positions, l.dilation, piece};
-    const Doubled d = double_run(c, run, l.kernel);
+    call_rows(c, line_loops(c, first, positions), first.ends, {tap, kPiece, 0, kPiece});
+    Run run{first.ends.to, first.ends.to_index, l.count() * positions, l.dilation, nullptr};
+    Lanes within = next;  // from the run to others like it
+    for (Loop& line : within.lines) line.to = line.from;
+    const std::int64_t taps = rest_taps(c, l.kernel);
+    if (taps > 0) {
+        Lanes last = first;
+        last.ends.to = run.rest = c.scratch->take(run.elements * c.element());
+        last.ends.from = moved(l.ends.from, (l.kernel - taps) * tap);
+        call_rows(c, line_loops(c, last, l.windows), last.ends, {tap, taps, 0, taps});
+    }
+    const Doubled d = double_run(c, run, l.kernel, line_loops(c, within, l.windows));
     next.ends.from = d.from;
     next.ends.from_index = d.from_index;
     call_rows(c, line_loops(c, next, l.windows), next.ends, d.taps);
@@ -145,6 +154,8 @@ void slide_one(const StageContext& c, Lanes l, bool doubling) {
         call_rows(c, lines, l.ends, {wrapped(l.dilation, c.element()), l.kernel, 0, l.kernel});
         return;
     }
+    if (adds_integers(c.combine, c.work) && l.dilation == 1)
+        return pool_spans(c, separate_lines(l), l.ends, l.windows, l.kernel);
     double_groups(c, l, 2);
 }
 

@@ -36,6 +36,7 @@ void call_rows(const StageContext& c, const LoopNest& nest, const Ends& ends, co
         a.taps = taps.all;
         a.first = taps.first;
         a.last = taps.last;
+        a.tail = taps.tail;
         kernel(a);
     });
 }
@@ -68,37 +69,48 @@ void multiply(const StageContext& c, Run& run, std::int64_t reach, std::int64_t 
                  reach * c.element(), taps);
 }
 
-// Orders: two pieces of the largest power of two may overlap. Two doublings are one pass.
-Doubled double_order(const StageContext& c, Run run, std::int64_t k) {
-    std::int64_t covered = run.covered;
-    while (2 * covered <= k) {
-        const std::int64_t taps = 4 * covered <= k ? 4 : 2;
-        multiply(c, run, covered * run.unit, taps);
-        covered *= taps;
-    }
-    const std::int64_t taps = covered == k ? 1 : 2;
-    return {run.values, run.index, {(k - covered) * run.unit * c.element(), taps, 0, taps}};
+// The last pass of orders: pieces may overlap, so the last one lies where the window ends.
+Doubled overlapping(const StageContext& c, const Run& run, std::int64_t k, std::int64_t piece) {
+    const std::int64_t taps = (k + piece - 1) / piece;
+    const std::int64_t last = (k - piece) * run.unit * c.element();
+    const std::int64_t stride = taps == 2 ? last : piece * run.unit * c.element();
+    return {run.values, run.index, {stride, taps, 0, taps, last}};
 }
 
-// Sums: one piece for every set bit of k, the largest first in the window, joined from the last
-// one backwards: the canonical tree.
-Doubled double_sum(const StageContext& c, Run run, std::int64_t k) {
-    const std::int64_t results = run.elements - (k - run.covered) * run.unit;
-    std::byte* rest = nullptr;
-    for (std::int64_t piece = run.covered;; piece *= 2) {
-        const std::int64_t before = k & ~(2 * piece - 1);
-        std::byte* at = run.values + before * run.unit * c.element();
-        if ((k & piece) && before == 0) {
-            if (!rest) return {at, nullptr, {0, 1, 0, 1}};
-            return {at, nullptr, {rest - at, 2, 0, 2}};
+// Orders: four pieces are one, as long as the window is longer than four.
+Doubled double_order(const StageContext& c, Run run, std::int64_t k) {
+    // Indices come with one distance only.
+    const std::int64_t most = c.with_index() ? 2 : 4;
+    std::int64_t piece = kPiece;
+    while (k > most * piece) {
+        const std::int64_t taps = k >= 4 * piece ? 4 : 2;
+        multiply(c, run, piece * run.unit, taps);
+        piece *= taps;
+    }
+    return overlapping(c, run, k, piece);
+}
+
+// Sums: the digits of k to the base 4 are pieces of the canonical tree, and from the last digit on
+// the tail of every window is joined to those before it.
+Doubled double_sum(const StageContext& c, Run run, std::int64_t k, const LoopNest& windows) {
+    std::byte* tail = run.rest;
+    std::byte* spare = nullptr;
+    std::int64_t joined = k % kPiece;
+    const std::int64_t bytes = run.elements * c.element();
+    for (std::int64_t piece = kPiece;; piece *= 4) {
+        const std::int64_t digit = k / piece % 4;
+        joined += digit * piece;
+        const std::byte* at = run.values + (k - joined) * run.unit * c.element();
+        const std::int64_t count = digit + (tail ? 1 : 0);
+        const Taps taps{piece * run.unit * c.element(), count, 0, count, tail ? tail - at : 0};
+        if (joined == k) return {at, nullptr, taps};
+        if (digit > 0) {
+            std::byte* next = spare ? spare : c.scratch->take(bytes);
+            call_rows(c, windows, {at, nullptr, next, nullptr}, taps);
+            spare = tail;
+            tail = next;
         }
-        if ((k & piece) && !rest) {
-            rest = c.scratch->take(results * c.element());
-            combine_runs(c, {at, nullptr, rest, nullptr}, results, 0, 1);
-        } else if (k & piece) {
-            combine_runs(c, {at, nullptr, rest, nullptr}, results, rest - at, 2);
-        }
-        multiply(c, run, piece * run.unit, 2);
+        multiply(c, run, piece * run.unit, 4);
     }
 }
 
@@ -132,12 +144,9 @@ void pick_pixels(const KernelTable& kernels, const std::byte* src, std::byte* ds
     picked(src, dst, n, pixel, step);
 }
 
-std::int64_t first_piece(const StageContext& c, std::int64_t k) {
-    return c.combine != Combine::kSum || k % 4 == 0 ? 4 : 1;
-}
-
-Doubled double_run(const StageContext& c, const Run& run, std::int64_t k) {
-    return c.combine == Combine::kSum ? double_sum(c, run, k) : double_order(c, run, k);
+Doubled double_run(const StageContext& c, const Run& run, std::int64_t k,
+                   const LoopNest& windows) {
+    return c.combine == Combine::kSum ? double_sum(c, run, k, windows) : double_order(c, run, k);
 }
 
 }  // namespace poolcore

@@ -71,6 +71,7 @@ inline std::byte* moved(std::byte* p, std::int64_t by) { return p ? p + by : nul
 struct Taps {
     std::int64_t stride;  // bytes
     std::int64_t all, first, last;
+    std::int64_t tail = 0;  // see RowsArgs
 };
 
 // Combines the taps of every window of the nest.
@@ -103,23 +104,33 @@ struct Doubled {
     Taps taps;
 };
 
+// Every position stands for kPiece taps, `unit` elements apart, already.
 struct Run {
     std::byte* values;
     std::byte* index;
     std::int64_t elements;
-    std::int64_t unit;  // elements between neighbouring taps
-    std::int64_t covered;  // taps that every position stands for already
+    std::int64_t unit;
+    // Sums: those of the last k % kPiece taps of every window, laid out as the run is; null for none.
+    std::byte* rest;
 };
+inline constexpr std::int64_t kPiece = 4;
 
-// How many taps the pass that fills such a run may combine: a piece of the tree of k taps, k > 7.
-std::int64_t first_piece(const StageContext& c, std::int64_t k);
+// Combines what windows of k >= kPiece taps need; spoils the run, which is in scratch. `windows` are
+// the loops over them, where source and result both are laid out as the run is.
+Doubled double_run(const StageContext& c, const Run& run, std::int64_t k, const LoopNest& windows);
 
-// Combines, in place, what windows of k taps need; a run in scratch, which it spoils.
-Doubled double_run(const StageContext& c, const Run& run, std::int64_t k);
+// Taps at the end of a window that sums need apart.
+inline std::int64_t rest_taps(const StageContext& c, std::int64_t k) {
+    return c.combine == Combine::kSum ? k % kPiece : 0;
+}
 
 // Taps `tap_bytes` apart, `n` windows side by side.
 void combine_runs(const StageContext& c, const Ends& ends, std::int64_t n, std::int64_t tap_bytes,
                   std::int64_t taps);
+
+// Windows of one axis that have the same taps.
+void pool_windows(const StageContext& c, const AxisGeometry& g, int axis, const Field& from,
+                  const Field& to, Range windows, TapRange taps);
 
 // pool_axis for the axis along the lanes.
 void pool_along(const StageContext& c, const AxisGeometry& g, const Field& from, const Field& to);

@@ -58,7 +58,7 @@ struct Schedule {
     bool direct_in = false;   // the first stage may read x itself
     bool widens = false;      // it may read x and convert on the way
     bool direct_out = false;  // the last stage may write the result itself
-    bool direct_mean = false;  // it may, divided, where all windows have the same divisor
+    bool direct_mean = false;  // it may, divided
     // Elements become powers on their way into the scratch: see powers.hpp.
     bool powers = false;
     bool sums_fit_double = false;  // integers only: no sum reaches 2^50
@@ -96,6 +96,8 @@ struct Schedule {
 
 // Scratch one worker may use; with it a call stays under 1 MiB a thread.
 inline constexpr std::int64_t kScratchLimit = 512 * 1024;
+// What it reserves at most.
+inline constexpr std::int64_t kScratchMost = 2 * kScratchLimit;
 
 // Products of sizes that stay comparable however absurd: beyond kMany is kMany.
 inline constexpr std::int64_t kMany = std::int64_t(1) << 40;

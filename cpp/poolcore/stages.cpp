@@ -4,6 +4,7 @@
 
 #include "poolcore/flat.hpp"
 #include "poolcore/moves.hpp"
+#include "poolcore/totals.hpp"
 
 namespace poolcore {
 namespace {
@@ -40,6 +41,8 @@ void pool_pixels(const StageContext& c, const Field& from, const Field& to, cons
     c.scratch->release(mark);
 }
 
+}  // namespace
+
 void pool_windows(const StageContext& c, const AxisGeometry& g, int axis, const Field& from,
                   const Field& to, Range windows, TapRange taps) {
     const std::int64_t stride = from.stride[axis];
@@ -61,6 +64,8 @@ void pool_windows(const StageContext& c, const AxisGeometry& g, int axis, const 
               {wrapped(g.dilation, stride), g.kernel, taps.first, taps.last});
 }
 
+namespace {
+
 void pool_across(const StageContext& c, const AxisGeometry& g, int axis, const Field& from,
                  const Field& to) {
     const Range all{to.origin[axis], to.origin[axis] + to.extent[axis]};
@@ -74,41 +79,46 @@ void pool_across(const StageContext& c, const AxisGeometry& g, int axis, const F
         pool_windows(c, g, axis, from, to, {o, o + 1}, g.taps(o));
 }
 
-// Windows of `piece` taps at all `positions` of the axis, in scratch; identity where the axis has
-// no element.
-Field padded_pieces(const StageContext& c, const AxisGeometry& g, int axis, const Field& from,
-                    Range positions, std::int64_t piece) {
-    Range ranges[kNumPhysical];
-    for (int x = 0; x < kNumPhysical; ++x)
-        ranges[x] = {from.origin[x], from.origin[x] + from.extent[x]};
-    ranges[axis] = positions;
-    Field copy = make_field(c, from.planes, ranges, from.inner);
+// Windows of `piece` taps at all `positions` of the axis, into `to`, which begins at the first of
+// them; identity where the axis has no element.
+void pool_pieces(const StageContext& c, const AxisGeometry& g, int axis, const Field& from,
+                 Range positions, std::int64_t piece, Field to) {
     AxisGeometry each;
     each.kernel = piece;
     each.dilation = g.dilation;
     each.in = from.origin[axis] + from.extent[axis];
     each.pad_lo = -positions.lo;
     each.out = positions.size();
-    Field target = copy;
-    target.origin[axis] = 0;
-    pool_across(c, each, axis, from, target);
-    return copy;
+    to.origin[axis] = 0;
+    to.extent[axis] = positions.size();
+    pool_across(c, each, axis, from, to);
 }
 
 void double_across(const StageContext& with_source, const AxisGeometry& g, int axis,
                    const Field& from, const Field& to) {
-    const std::int64_t mark = with_source.scratch->mark();
-    const std::int64_t lo = g.start(to.origin[axis]);
-    const std::int64_t hi =
-        g.start(to.origin[axis] + to.extent[axis] - 1) + g.effective();
-    const std::int64_t piece = first_piece(with_source, g.kernel);
-    const Field copy = padded_pieces(with_source, g, axis, from,
-                                     {lo, hi - (piece - 1) * g.dilation}, piece);
     StageContext c = with_source;
     c.widens = false;
+    const std::int64_t mark = c.scratch->mark();
+    const std::int64_t lo = g.start(to.origin[axis]);
+    const std::int64_t windows = (to.extent[axis] - 1) * g.stride + 1;
+    const Range positions{lo, lo + windows + (g.kernel - kPiece) * g.dilation};
+    Range ranges[kNumPhysical];
+    for (int x = 0; x < kNumPhysical; ++x)
+        ranges[x] = {from.origin[x], from.origin[x] + from.extent[x]};
+    ranges[axis] = positions;
+    const Field copy = make_field(c, from.planes, ranges, from.inner);
+    pool_pieces(with_source, g, axis, from, positions, kPiece, copy);
     const std::int64_t unit = copy.stride[axis] / c.element() * g.dilation;
-    const Doubled d = double_run(c, {copy.values, copy.index, copy.elements(), unit, piece},
-                                 g.kernel);
+    Run run{copy.values, copy.index, copy.elements(), unit, nullptr};
+    const std::int64_t taps = rest_taps(c, g.kernel);
+    if (taps > 0) {
+        Field rest = copy;
+        run.rest = rest.values = c.scratch->take(copy.elements() * c.element());
+        const std::int64_t at = lo + (g.kernel - taps) * g.dilation;
+        pool_pieces(with_source, g, axis, from, {at, at + windows}, taps, rest);
+    }
+    const Doubled d = double_run(
+        c, run, g.kernel, window_loops(c, axis, copy, copy, windows, copy.stride[axis]));
     const LoopNest nest =
         window_loops(c, axis, copy, to, to.extent[axis], wrapped(g.stride, copy.stride[axis]));
     call_rows(c, nest, {d.from, d.from_index, to.values, to.index}, d.taps);
@@ -178,9 +188,13 @@ void pool_across_doubling(const StageContext& c, const AxisGeometry& g, int axis
     const std::int64_t plane = times(position, span);
     const std::int64_t planes = std::clamp<std::int64_t>(kNearBytes / plane, 1, to.planes);
     const std::int64_t width = to.extent[kW];
-    const std::int64_t narrowest = std::min(width, kNarrowest / to.inner + 1);
-    const std::int64_t columns =
+    const std::int64_t narrowest = std::min(width, (kNarrowest - 1) / to.inner + 1);
+    std::int64_t columns =
         axis == kW ? width : std::clamp(kNearBytes / (plane / width), narrowest, width);
+    // An odd number of whole vectors: taps some rows apart are as aligned as the scratch is, but not
+    // a power of two apart.
+    const std::int64_t vector = kLargestVector / c.element();
+    if (to.inner == 1 && columns > vector) columns = ((columns / vector - 1) | 1) * vector;
     for (std::int64_t p = 0; p < to.planes; p += planes)
         for (std::int64_t w = 0; w < width; w += columns) {
             const std::int64_t n = std::min(planes, to.planes - p);
@@ -207,9 +221,12 @@ Lacking lacking(const AxisGeometry& w, Range windows) {
 
 void window_rows(const StageContext& c, const AxisGeometry& b, const AxisGeometry& w,
                  const Field& from, const Field& to, Range windows, TapRange taps,
-                 double divisor) {
+                 const Means& means) {
     WindowArgs a;
-    a.divisor = divisor;
+    const double rows = means ? means.of_rows(windows.lo) : 0;
+    a.divisor = rows * means.middle;
+    a.first_divisor = rows * means.first;
+    a.last_divisor = rows * means.last;
     const Range columns{to.origin[kW], to.origin[kW] + to.extent[kW]};
     const Lacking l = lacking(w, columns);
     const std::int64_t held = from.origin[kW] + from.extent[kW];
@@ -270,17 +287,17 @@ bool together_takes_edges(const AxisGeometry& w, Range windows) {
 }
 
 void pool_together(const StageContext& c, const AxisGeometry& b, const AxisGeometry& w,
-                   const Field& from, const Field& to, double divisor) {
-    if (pool_flat(c, b, w, from, to, divisor)) return;
+                   const Field& from, const Field& to, const Means& means) {
+    if ((!means || means.common != 0) && pool_flat(c, b, w, from, to, means.common)) return;
     const Range all{to.origin[kB], to.origin[kB] + to.extent[kB]};
     const TapRange inside = b.interior();
     const std::int64_t first = std::clamp(inside.first, all.lo, all.hi);
     const std::int64_t last = std::clamp(inside.last, first, all.hi);
     for (std::int64_t o = all.lo; o < first; ++o)
-        window_rows(c, b, w, from, to, {o, o + 1}, b.taps(o), divisor);
-    if (first < last) window_rows(c, b, w, from, to, {first, last}, {0, b.kernel}, divisor);
+        window_rows(c, b, w, from, to, {o, o + 1}, b.taps(o), means);
+    if (first < last) window_rows(c, b, w, from, to, {first, last}, {0, b.kernel}, means);
     for (std::int64_t o = last; o < all.hi; ++o)
-        window_rows(c, b, w, from, to, {o, o + 1}, b.taps(o), divisor);
+        window_rows(c, b, w, from, to, {o, o + 1}, b.taps(o), means);
 }
 
 Field make_field(const StageContext& c, std::int64_t planes, const Range ranges[kNumPhysical],
@@ -305,6 +322,8 @@ void pool_axis(const StageContext& c, const AxisGeometry& g, int axis, const Fie
                const Field& to) {
     if (axis == kW && to.inner == 1) {
         pool_along(c, g, from, to);
+    } else if (uses_sliding(c.combine, c.work, g, axis, to.inner)) {
+        pool_across_sliding(c, g, axis, from, to);
     } else if (uses_running(c.combine, g, to.extent[axis])) {
         pool_across_running(c, g, axis, from, to);
     } else if (uses_doubling(g) && to.extent[axis] > 1) {

@@ -67,11 +67,24 @@ bool pools_together(const Schedule& s, const AxisGeometry& b, const AxisGeometry
 // Whether pool_together may leave out the taps that these windows of kW lack at the edges of x.
 bool together_takes_edges(const AxisGeometry& w, Range windows);
 
+// What sums become means by, at once: the product of `rest` and the counts along kB and kW.
+struct Means {
+    const Schedule* schedule = nullptr;  // null: sums are wanted
+    double rest = 0;
+    bool fixed = false;  // a divisor that was given: no counts
+    // Of the first window along kW, the last one, and all others. Where they differ, windows with
+    // counts of their own lack a tap that `from` does not hold.
+    double first = 1, middle = 1, last = 1;
+    double common = 0;  // of all windows of the box; 0 where they differ
+
+    explicit operator bool() const { return schedule != nullptr; }
+    double of_rows(std::int64_t window) const;
+};
+
 // Both axes at once, the preconditions of pool_axis for each, but that `from` may lack the padding
-// of kW where together_takes_edges. Float sums are divided by `divisor`
-// unless it is 0.
+// of kW where together_takes_edges.
 void pool_together(const StageContext& c, const AxisGeometry& b, const AxisGeometry& w,
-                   const Field& from, const Field& to, double divisor);
+                   const Field& from, const Field& to, const Means& means);
 
 // Every element of `earlier` becomes its combination with that of `later`; both tight, in scratch.
 void combine_fields(const StageContext& c, const Field& earlier, const Field& later);

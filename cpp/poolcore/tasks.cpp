@@ -5,6 +5,7 @@
 #include "poolcore/schedule.hpp"
 #include "poolcore/scratch.hpp"
 #include "poolcore/stages.hpp"
+#include "poolcore/totals.hpp"
 
 namespace poolcore {
 namespace {
@@ -27,12 +28,18 @@ std::int64_t arrays(const Schedule& s) { return s.with_index() && !s.arg_window 
 // cut them. `extent` reaches over all taps.
 std::int64_t doubling_scratch(const Schedule& s, const BoxShape& box, int axis,
                               const std::int64_t extent[kNumPhysical], std::int64_t bytes) {
+    if (axis != kW && uses_sliding(s.combine, s.work, s.axis[axis].geometry, axis, box.inner))
+        return 0;
+    if (lanes_pooled(s, axis) && adds_integers(s.combine, s.work) &&
+        s.axis[axis].geometry.dilation == 1)
+        return spans_scratch(box.out[kW], s.axis[kW].geometry.kernel, s.element()) +
+               4 * kScratchSlack;
     const std::int64_t size = s.element() * arrays(s);
     const std::int64_t narrow = axis == kW ? extent[kW] : std::min(extent[kW], kNarrowest);
     const std::int64_t across = times(times(narrow, box.inner), times(extent[kA], extent[kB]));
     const std::int64_t least = times(lanes_pooled(s, axis) ? extent[kW] : across, size);
     const std::int64_t part = std::max(kNearBytes * arrays(s), least) + 4 * kScratchSlack;
-    return times(s.combine == Combine::kSum ? 2 : 1, std::min(bytes, part));
+    return times(s.combine == Combine::kSum ? 3 : 1, std::min(bytes, part));
 }
 
 std::int64_t together_scratch(const Schedule& s) {
@@ -110,22 +117,27 @@ bool fits(const Schedule& s, const BoxShape& box, std::int64_t limit) {
     return box_scratch(s, box) <= limit;
 }
 
-// The most windows along one measure of the box, by doubling, that fit.
+// The most windows along one measure of the box that fit, to an eighth.
 void grow(const Schedule& s, BoxShape& box, std::int64_t& side, std::int64_t most,
           std::int64_t limit, std::int64_t elements) {
-    while (side < most) {
+    const auto takes = [&](std::int64_t more) {
         const std::int64_t before = side;
-        side = std::min(most, side * 2);
+        side = std::min(most, side + more);
         std::int64_t made = times(box.planes, box.inner);
         for (const std::int64_t out : box.out) made = times(made, out);
-        if (!fits(s, box, limit) || made > elements) {
-            side = before;
-            return;
-        }
-    }
+        if (made <= elements && fits(s, box, limit)) return true;
+        side = before;
+        return false;
+    };
+    while (side < most && takes(side)) {}
+    for (std::int64_t more = side / 2; side < most && more > side / 8; more /= 2) takes(more);
 }
 
-// Source elements read per element needed: windows that overlap at the seams of boxes cost twice.
+// A line takes what so many bytes of it take, whatever its length.
+constexpr double kLineBytes = 128;
+
+// What is done over what is needed: windows that overlap at the seams of boxes cost twice, and lines
+// cut in parts are more lines.
 double waste(const Schedule& s, const BoxShape& box) {
     double factor = 1;
     for (int x = 0; x < kNumPhysical; ++x) {
@@ -134,7 +146,8 @@ double waste(const Schedule& s, const BoxShape& box) {
         const double held = static_cast<double>(clipped_reach(g, box.out[x]));
         factor *= std::max(1.0, held / useful);
     }
-    return factor;
+    const std::int64_t line = times(times(box.out[kW], box.inner), s.element());
+    return factor * (1 + kLineBytes / static_cast<double>(line));
 }
 
 // Lanes across `inner` elements of fewer bytes are not worth a loop of their own.
@@ -233,7 +246,7 @@ void count_tasks(Schedule& s) {
         s.n_tasks *= i == s.n_batch - 1 ? parts(s.batch[i].n, s.box.planes) : s.batch[i].n;
     s.plane_boxes = s.n_batch > 0 ? parts(s.batch[s.n_batch - 1].n, s.box.planes) : 1;
     s.scratch_bytes = s.huge ? kScratchLimit
-                             : std::min(2 * kScratchLimit, box_scratch(s, s.box));
+                             : std::min(kScratchMost, box_scratch(s, s.box));
 }
 
 }  // namespace poolcore
