@@ -53,7 +53,7 @@ template <class Bits, int N>
 [[gnu::always_inline]] inline void put_indices(const ArgWindowArgs& a, Vec<Bits, N> where,
                                                Vec<std::int64_t, kIndexLanes<N>> ramp,
                                                std::byte* index, std::int64_t base) {
-    using Wide = IntOf<sizeof(Bits) == 8 ? 8 : 4>::type;
+    using Wide = typename IntOf<sizeof(Bits) == 8 ? 8 : 4>::type;
     constexpr int lanes = kIndexLanes<N>;
     alignas(64) std::byte buffer[N * sizeof(Wide)];
     if constexpr (sizeof(Bits) >= 4) {
