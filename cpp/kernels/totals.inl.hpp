@@ -15,11 +15,13 @@ void sliding(const SlidingArgs& args) {
     const SlidingArgs a = args;
     constexpr std::int64_t size = sizeof(T), from = sizeof(From);
     in_vectors<kLanes<T>>(a.n, [&]<int N>(std::int64_t x) {
-        auto sum = load<Vec<T, N>>(a.before + x * size);
-        for (std::int64_t t = 0; t < a.come; ++t)
-            sum = sum + load_as<T, From, N>(a.coming + t * a.tap_stride + x * from);
-        for (std::int64_t t = 0; t < a.go; ++t)
-            sum = sum - load_as<T, From, N>(a.going + t * a.tap_stride + x * from);
+        using U = Vec<Unsigned<T>, N>;
+        const auto tap = [&](const std::byte* p, std::int64_t t) {
+            return __builtin_bit_cast(U, load_as<T, From, N>(p + t * a.tap_stride + x * from));
+        };
+        U sum = load<U>(a.before + x * size);
+        for (std::int64_t t = 0; t < a.come; ++t) sum = static_cast<U>(sum + tap(a.coming, t));
+        for (std::int64_t t = 0; t < a.go; ++t) sum = static_cast<U>(sum - tap(a.going, t));
         store(a.dst + x * size, sum);
     });
 }
