@@ -77,7 +77,7 @@ Doubled overlapping(const StageContext& c, const Run& run, std::int64_t k, std::
     return {run.values, run.index, {stride, taps, 0, taps, last}};
 }
 
-// Orders: four pieces are one, as long as the window is longer than four.
+// Orders: pieces grow until the last pass can do with a few of them.
 Doubled double_order(const StageContext& c, Run run, std::int64_t k) {
     // Indices come with one distance only.
     const std::int64_t most = c.with_index() ? 2 : 4;

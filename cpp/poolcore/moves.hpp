@@ -50,6 +50,18 @@ class LoopNest {
                 body(i * fourth.from + j * third.from, i * fourth.to + j * third.to);
     }
 
+    // Calls body(from_offset, to_offset) for every run.
+    template <class Body>
+    void all(const Body& body) const {
+        const Loop first = loop(0), second = loop(1);
+        outer([&](std::int64_t from, std::int64_t to) {
+            for (std::int64_t i = 0; i < second.n; ++i)
+                for (std::int64_t j = 0; j < first.n; ++j)
+                    body(from + i * second.from + j * first.from,
+                         to + i * second.to + j * first.to);
+        });
+    }
+
    private:
     Loop loops_[5] = {};
     int size_ = 0;
@@ -127,6 +139,9 @@ inline std::int64_t rest_taps(const StageContext& c, std::int64_t k) {
 // Taps `tap_bytes` apart, `n` windows side by side.
 void combine_runs(const StageContext& c, const Ends& ends, std::int64_t n, std::int64_t tap_bytes,
                   std::int64_t taps);
+
+// Loops over all axes but `axis`, and the planes.
+LoopNest loops_beside(const StageContext& c, int axis, const Field& from, const Field& to);
 
 // Windows of one axis that have the same taps.
 void pool_windows(const StageContext& c, const AxisGeometry& g, int axis, const Field& from,

@@ -43,6 +43,14 @@ void pool_pixels(const StageContext& c, const Field& from, const Field& to, cons
 
 }  // namespace
 
+LoopNest loops_beside(const StageContext& c, int axis, const Field& from, const Field& to) {
+    LoopNest nest(to.inner, c.source_element(), c.element());
+    for (int x = kW; x >= kA; --x)
+        if (x != axis) nest.add({to.extent[x], from.stride[x], to.stride[x]});
+    nest.add({to.planes, from.plane_stride, to.plane_stride});
+    return nest;
+}
+
 void pool_windows(const StageContext& c, const AxisGeometry& g, int axis, const Field& from,
                   const Field& to, Range windows, TapRange taps) {
     const std::int64_t stride = from.stride[axis];
@@ -163,19 +171,12 @@ void pool_across_running(const StageContext& c, const AxisGeometry& g, int axis,
     a.first = std::clamp<std::int64_t>(-start, 0, span);
     a.last = std::clamp<std::int64_t>(g.in - start, a.first, span);
     const std::int64_t source = (start + a.first - from.origin[axis]) * a.tap_stride;
-    LoopNest nest(to.inner, c.element());
-    for (int x = kW; x >= kA; --x)
-        if (x != axis) nest.add({to.extent[x], from.stride[x], to.stride[x]});
-    nest.add({to.planes, from.plane_stride, to.plane_stride});
+    const LoopNest nest = loops_beside(c, axis, from, to);
     a.n = nest.run();
-    const Loop inner = nest.loop(0), outer = nest.loop(1);
-    nest.outer([&](std::int64_t from_offset, std::int64_t to_offset) {
-        for (std::int64_t i = 0; i < outer.n; ++i)
-            for (std::int64_t j = 0; j < inner.n; ++j) {
-                a.src = from.values + source + from_offset + i * outer.from + j * inner.from;
-                a.dst = to.values + to_offset + i * outer.to + j * inner.to;
-                running_kernel(c)(a);
-            }
+    nest.all([&](std::int64_t from_offset, std::int64_t to_offset) {
+        a.src = from.values + source + from_offset;
+        a.dst = to.values + to_offset;
+        running_kernel(c)(a);
     });
     c.scratch->release(mark);
 }

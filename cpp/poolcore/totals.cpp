@@ -19,11 +19,10 @@ DType native(Work work) {
 
 constexpr std::int64_t kLeastInner = 16;
 
-// Positions of the axis that a window covers.
+// Elements of x that a window covers along the axis.
 Range covered(const AxisGeometry& g, std::int64_t window) {
-    const std::int64_t start = g.start(window);
-    const std::int64_t lo = std::clamp<std::int64_t>(start, 0, g.in);
-    return {lo, std::clamp<std::int64_t>(start + g.kernel, lo, g.in)};
+    const TapRange taps = g.taps(window);
+    return {g.start(window) + taps.first, g.start(window) + taps.last};
 }
 
 }  // namespace
@@ -42,12 +41,8 @@ void pool_across_sliding(const StageContext& c, const AxisGeometry& g, int axis,
     const std::int64_t tap = from.stride[axis], step = to.stride[axis];
     SlidingArgs a;
     a.tap_stride = tap;
-    LoopNest nest(to.inner, c.source_element(), c.element());
-    for (int x = kW; x >= kA; --x)
-        if (x != axis) nest.add({to.extent[x], from.stride[x], to.stride[x]});
-    nest.add({to.planes, from.plane_stride, to.plane_stride});
+    const LoopNest nest = loops_beside(c, axis, from, to);
     a.n = nest.run();
-    const Loop inner = nest.loop(0), outer = nest.loop(1);
     pool_windows(c, g, axis, from, to, {to.origin[axis], to.origin[axis] + 1},
                  g.taps(to.origin[axis]));
     Range before = covered(g, to.origin[axis]);
@@ -57,16 +52,12 @@ void pool_across_sliding(const StageContext& c, const AxisGeometry& g, int axis,
         const Range go{before.lo, std::min(before.hi, now.lo)};
         a.come = come.size();
         a.go = go.size();
-        nest.outer([&](std::int64_t at, std::int64_t result) {
-            for (std::int64_t p = 0; p < outer.n; ++p)
-                for (std::int64_t q = 0; q < inner.n; ++q) {
-                    const std::byte* src = from.values + at + p * outer.from + q * inner.from;
-                    a.coming = src + (come.lo - from.origin[axis]) * tap;
-                    a.going = src + (go.lo - from.origin[axis]) * tap;
-                    a.dst = to.values + result + p * outer.to + q * inner.to + i * step;
-                    a.before = a.dst - step;
-                    kernel(a);
-                }
+        nest.all([&](std::int64_t at, std::int64_t result) {
+            a.coming = from.values + at + (come.lo - from.origin[axis]) * tap;
+            a.going = from.values + at + (go.lo - from.origin[axis]) * tap;
+            a.dst = to.values + result + i * step;
+            a.before = a.dst - step;
+            kernel(a);
         });
         before = now;
     }
@@ -81,14 +72,10 @@ void pool_spans(const StageContext& c, const LoopNest& lines, const Ends& ends,
     a.scratch = c.scratch->take(spans_scratch(windows, taps, c.element()));
     const SpansKernel kernel =
         c.kernels->spans[std::countr_zero(static_cast<std::uint64_t>(c.element()))];
-    const Loop inner = lines.loop(0), outer = lines.loop(1);
-    lines.outer([&](std::int64_t from, std::int64_t to) {
-        for (std::int64_t p = 0; p < outer.n; ++p)
-            for (std::int64_t q = 0; q < inner.n; ++q) {
-                a.src = ends.from + from + p * outer.from + q * inner.from;
-                a.dst = ends.to + to + p * outer.to + q * inner.to;
-                kernel(a);
-            }
+    lines.all([&](std::int64_t from, std::int64_t to) {
+        a.src = ends.from + from;
+        a.dst = ends.to + to;
+        kernel(a);
     });
     c.scratch->release(mark);
 }
