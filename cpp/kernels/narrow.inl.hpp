@@ -215,11 +215,11 @@ struct Shift {
     [[gnu::always_inline]] Vec<T, N> mean(Vec<T, N> sum) const {
         using V = Vec<T, N>;
         const V raised = sum + splat<T, N>(static_cast<T>(before));
-        const V odds = (sum >> shift) & splat<T, N>(static_cast<T>(odd));
+        const V odds = static_cast<V>(sum >> shift) & splat<T, N>(static_cast<T>(odd));
         V n = raised + odds;
         if constexpr (lowest<E>() < 0)
             n = static_cast<V>(n + (sum < V{} ? splat<T, N>(static_cast<T>(negative)) : V{}));
-        return n >> shift;
+        return static_cast<V>(n >> shift);
     }
 };
 
