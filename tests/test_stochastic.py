@@ -13,6 +13,7 @@ import pytest
 import oracle
 import oracle_soft
 import poolcore
+from cases import SHORT, Case
 from poolcore import nn
 from support import (
     BFLOAT16,
@@ -65,8 +66,7 @@ def expected(
         taps = []
         for tap in itertools.product(*(range(a.k) for a in axes)):
             place = tuple(
-                o * s - a.lo + t * dilation
-                for o, t, a, s in zip(at[2:], tap, axes, [stride] * nd, strict=True)
+                o * a.s - a.lo + t * a.d for o, t, a in zip(at[2:], tap, axes, strict=True)
             )
             if all(0 <= p < n for p, n in zip(place, x.shape[2:], strict=True)):
                 taps.append((*at[:2], *place))
@@ -111,6 +111,18 @@ def test_what_is_drawn(dtype: np.dtype, rng: np.random.Generator) -> None:
                     assert_same(a, b, f"{window} {policy} on {target} with {threads} threads")
             exact, _ = expected(x, nd, window, None, policy)
             close(means, exact, dtype)
+
+
+@pytest.mark.parametrize("case", SHORT, ids=str)
+def test_named_cases(case: Case, rng: np.random.Generator) -> None:
+    x = weights(rng, np.dtype(np.float32), (1, 2, *case.shape))
+    means = function(case.nd)(x, **case.window, training=False)
+    samples = rng.random(means.shape)
+    window = tuple(case.window.values())
+    got = function(case.nd)(x, **case.window, random_samples=samples, return_indices=True)
+    for a, b in zip(got, expected(x, case.nd, window, samples, "propagate"), strict=True):
+        assert_same(a, b)
+    close(means, expected(x, case.nd, window, None, "propagate")[0], x.dtype)
 
 
 def close(got: np.ndarray, exact: np.ndarray, dtype: np.dtype) -> None:
