@@ -187,7 +187,7 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ),
     ({"size": 2, "kernel": 1.5}, TypeError, "kernel_size must be an int, got float"),
     ({"size": 2, "rng": -1}, ValueError, "rng=-1 must not be negative"),
-    ({"size": 2, "rng": "a"}, TypeError, "rng must be an int, got str"),
+    ({"size": 2, "rng": "a"}, TypeError, "rng must be a numpy.random.Generator or an int, got str"),
     ({"size": 2, "rng": 1, "random_samples": np.zeros((1, 2, 2))}, ValueError, "not both"),
     ({"size": 2, "random_samples": np.zeros((2, 2))}, ValueError, r"must have shape \(1, 2, 2\)"),
     ({"size": 2, "random_samples": np.zeros((1, 2, 2), int)}, TypeError, "must be floats"),

@@ -239,7 +239,12 @@ def generator(rng: Any, name: str) -> np.random.Generator:
     """Give a generator as it is, or a new one from a seed or from None."""
     if isinstance(rng, np.random.Generator):
         return rng
-    seed = None if rng is None else whole(rng, name, "rng")
+    try:
+        seed = None if rng is None else whole(rng, name, "rng")
+    except TypeError:
+        raise TypeError(
+            f"{name}: rng must be a numpy.random.Generator or an int, got {type(rng).__name__}"
+        ) from None
     if seed is not None and seed < 0:
         raise ValueError(f"{name}: rng={seed} must not be negative")
     if seed is not None and seed.bit_length() > 4096:
