@@ -218,6 +218,41 @@ def gradients() -> Iterator[Operation]:
     )
 
 
+def _max_pooled_both_ways(torch: Any, grad: Any, x: Any, *window: int) -> Any:
+    """Gradients by PyTorch's autograd, the forward call included."""
+    x = x.detach().requires_grad_(True)
+    pooled = torch.nn.functional.max_pool2d(x, *window)
+    return torch.autograd.grad(pooled, x, grad)[0]
+
+
+def both_ways() -> Iterator[Operation]:
+    """Max pooling and its gradient, one after the other."""
+    for n, k, s, p in ((112, 3, 2, 1), (112, 2, 2, 0), (28, 3, 1, 1), (14, 2, 2, 0)):
+        x = _array(8, 64, n, n)
+        window = (k, s, p)
+        grad = _array(*poolcore.max_pool2d(x, *window).shape)
+
+        def call(x: Any = x, grad: Any = grad, window: Any = window) -> np.ndarray:
+            at = poolcore.max_pool2d(x, *window, return_indices=True)[1]
+            return poolcore.max_pool2d_backward(grad, at, x.shape)
+
+        yield Operation(
+            f"max_pool2d forward and backward {k}x{k} s{s} on {n}",
+            call,
+            {"torch": _torch(lambda torch, g, t, w=window: _max_pooled_both_ways(torch, g, t, *w),
+                             grad, x)},
+        )  # fmt: skip
+
+
+def _halved(transform: Any, picture: np.ndarray, levels: int) -> list[np.ndarray]:
+    """Levels of a pyramid of bytes by scikit-image, each rounded from the one below."""
+    found = [picture]
+    for _ in range(levels):
+        mean = transform.downscale_local_mean(found[-1], (2, 2))
+        found.append((mean + 0.5).astype(np.uint8))
+    return found[1:]
+
+
 def images() -> Iterator[Operation]:
     """Pyramids, medians and majorities of pictures."""
     picture = _array(4096, 4096, dtype="uint8")
@@ -239,6 +274,7 @@ def images() -> Iterator[Operation]:
         lambda: poolcore.pyramid(picture, 4, **how),
         {
             "cv2": resized,
+            "skimage.transform": lambda transform: lambda: _halved(transform, picture, 4),
             "tinybrain": lambda tinybrain: lambda: [
                 y.reshape(y.shape[:2]) for y in tinybrain.downsample_with_averaging(
                     picture[..., np.newaxis], (2, 2, 1), num_mips=4)],
@@ -263,14 +299,16 @@ def images() -> Iterator[Operation]:
                 "scipy.ndimage": lambda ndimage, k=k: (
                     lambda: ndimage.median_filter(small, k)[np.newaxis]
                 ),
+                "skimage.filters": lambda filters, k=k: lambda: filters.median(
+                    small, np.ones((k, k)), behavior="rank")[np.newaxis],
             },
             300,  # the border is another
-        )
+        )  # fmt: skip
 
 
 def all_operations() -> Iterator[Operation]:
     """Give every row; arrays are made as one goes."""
-    for group in (adaptive, random_and_norms, regions, gradients, images):
+    for group in (adaptive, random_and_norms, regions, gradients, both_ways, images):
         yield from group()
 
 
