@@ -147,15 +147,15 @@ struct SpansArgs {
 };
 
 // planes: dst[p] = T over all elements of src[p][r][x], r < rows, x < n, p < planes; of equal zeros
-// the first counts. Strides are positive. For sums n <= 8, rows go first, and what lies between
-// elements may be read. dst is contiguous and overlaps no source.
+// the first counts. Strides are positive. For sums rows go first, and what lies between elements may
+// be read. dst is contiguous and overlaps no source.
+// wide_planes takes the same, with elements of the array's type in src.
 struct PlanesArgs {
     const std::byte* src;
     std::byte* dst;
     std::int64_t planes, rows, n;
     std::int64_t plane_stride, row_stride;
 };
-inline constexpr std::int64_t kMaxPlaneSide = 8;
 
 // What arg_window compares: see arg_ops.inl.hpp.
 enum class ArgKind : std::uint8_t {
@@ -329,6 +329,7 @@ struct KernelTable {
     SlidingKernel sliding[kNumDTypes][kNumWorks];  // integers: as widen, and to the same type
     SpansKernel spans[kNumSizes];                  // by the logarithm of the element's size
     PlanesKernel planes[kNumCombines][kNumWorks];  // null for kArgMax
+    PlanesKernel wide_planes[kNumDTypes][kNumWorks];  // sums of elements that are of another type
     FlatKernel flat[kNumCombines][kNumWorks];      // as window
     PickKernel pick[kNumSizes];                    // by the logarithm of the element's size
     TurnKernel turn[kNumSizes];

@@ -98,6 +98,18 @@ void rows_width(const RowsArgs& a, Tail tail) {
     }
 }
 
+// T over K taps, a power of two, each converted.
+template <class O, class From, int N, int K>
+[[gnu::always_inline]] inline Vec<typename O::T, N> tree_as(const std::byte* p,
+                                                            std::int64_t stride) {
+    if constexpr (K == 1) {
+        return load_as<typename O::T, From, N>(p);
+    } else {
+        return O::combine(tree_as<O, From, N, K / 2>(p, stride),
+                          tree_as<O, From, N, K / 2>(p + K / 2 * stride, stride));
+    }
+}
+
 // Any number of taps. Finished subtrees wait on a stack, as in pairwise summation: entry after
 // entry covers fewer taps. `first` and `last` clip the window; see RowsArgs.
 // Elements of type From become the work type on their way.
@@ -109,21 +121,31 @@ template <class O, class From, int N, int U>
     constexpr std::int64_t step = N * std::int64_t(sizeof(From));
     V stack[O::kTree ? 64 : 1][U];
     int top = 0;
+    // The 2^level taps from tap j on, whose sum is `value`, close every subtree whose right half
+    // ends with them.
+    const auto push = [&](std::int64_t j, int level, V (&value)[U]) {
+        for (; (j >> level) & 1 && a.first < (j >> level) << level; ++level) {
+            --top;
+            for (int u = 0; u < U; ++u) value[u] = O::combine(stack[top][u], value[u]);
+        }
+        for (int u = 0; u < U; ++u) stack[top][u] = value[u];
+        ++top;
+    };
     for (std::int64_t j = a.first; j < a.last; ++j) {
         V value[U];
-        for (int u = 0; u < U; ++u)
-            value[u] = load_as<T, From, N>(src + (j - a.first) * a.tap_stride + u * step);
+        const std::byte* p = src + (j - a.first) * a.tap_stride;
         if constexpr (O::kTree) {
-            // Tap j closes every subtree whose right half ends with it.
-            for (int level = 0; (j >> level) & 1 && a.first < (j >> level) << level; ++level) {
-                --top;
-                for (int u = 0; u < U; ++u) value[u] = O::combine(stack[top][u], value[u]);
-            }
-            for (int u = 0; u < U; ++u) stack[top][u] = value[u];
-            ++top;
-        } else {
+            const bool eight = j % 8 == 0 && j + 8 <= a.last;
             for (int u = 0; u < U; ++u)
+                value[u] = eight ? tree_as<O, From, N, 8>(p + u * step, a.tap_stride)
+                                 : load_as<T, From, N>(p + u * step);
+            push(j, eight ? 3 : 0, value);
+            if (eight) j += 7;
+        } else {
+            for (int u = 0; u < U; ++u) {
+                value[u] = load_as<T, From, N>(p + u * step);
                 stack[0][u] = top ? O::combine(stack[0][u], value[u]) : value[u];
+            }
             top = 1;
         }
     }

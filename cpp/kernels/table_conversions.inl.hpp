@@ -5,6 +5,7 @@
 
 #include "kernels/finish.inl.hpp"
 #include "kernels/pack.inl.hpp"
+#include "kernels/planes.inl.hpp"
 #include "kernels/powers.inl.hpp"
 #include "kernels/rows.inl.hpp"
 #include "kernels/table_types.hpp"
@@ -37,6 +38,7 @@ template <DType D, class... Works>
 constexpr void add_widen(KernelTable& t) {
     using T = typename ElementOf<D>::type;
     ((t.widen[at(D)][work_of<Works>()] = rows_any<SumOp<Works>, T>), ...);
+    ((t.wide_planes[at(D)][work_of<Works>()] = planes<SumOp<Works>, T>), ...);
 }
 
 template <DType D, class... Works>

@@ -64,7 +64,7 @@ constexpr void add_sum(KernelTable& t) {
     t.slide[at(Combine::kSum)][w] = slide<SumOp<T>>;
     if constexpr (kHasWindow<T>) t.window[at(Combine::kSum)][w] = window<SumOp<T>>;
     if constexpr (kHasWindow<T>) t.flat[at(Combine::kSum)][w] = flat<SumOp<T>>;
-    t.planes[at(Combine::kSum)][w] = planes<SumOp<T>>;
+    t.planes[at(Combine::kSum)][w] = planes<SumOp<T>, T>;
 }
 
 template <class... T>

@@ -139,7 +139,7 @@ void pool_packed_rows(const Schedule& s, const StageContext& c, const Pass& pass
     }
 }
 
-// Planes of kB and kW that are one window each.
+// Planes of kB and kW, or lines, that are one window each.
 void pool_planes(const StageContext& c, const Field& from, const Field& to) {
     const bool run_on = from.plane_stride == from.extent[kA] * from.stride[kA] &&
                         to.plane_stride == to.extent[kA] * to.stride[kA];
@@ -151,10 +151,14 @@ void pool_planes(const StageContext& c, const Field& from, const Field& to) {
     a.n = from.extent[kW];
     a.row_stride = from.stride[kB];
     const std::int64_t calls = run_on || single ? 1 : from.planes;
+    const int work = static_cast<int>(c.work);
+    const PlanesKernel kernel = c.widens
+                                    ? c.kernels->wide_planes[static_cast<int>(c.source)][work]
+                                    : c.kernels->planes[static_cast<int>(c.combine)][work];
     for (std::int64_t p = 0; p < calls; ++p) {
         a.src = from.values + p * from.plane_stride;
         a.dst = to.values + p * to.plane_stride;
-        c.kernels->planes[static_cast<int>(c.combine)][static_cast<int>(c.work)](a);
+        kernel(a);
     }
 }
 
@@ -179,7 +183,8 @@ Field pool_box(const Schedule& s, const StageContext& c, const Pass& pass, const
         const bool margins =
             i == 0 && start.direct && s.inner.n == 1 && !s.lanes_first() && !planes;
         ranges[axis] = box.windows[axis];
-        if (together) {
+        const StageContext& stage = i == 0 ? first : c;
+        if (together && i + 1 < s.n_stages) {
             ++i;
             ranges[s.order[i]] = box.windows[s.order[i]];
         }
@@ -196,12 +201,11 @@ Field pool_box(const Schedule& s, const StageContext& c, const Pass& pass, const
         if (by_rows && i == 0) {
             pool_packed_rows(s, c, pass, box, start, to);
         } else if (planes) {
-            pool_planes(c, field, to);
+            pool_planes(stage, field, to);
         } else if (together) {
-            pool_together(c, s.axis[kB].geometry, s.axis[kW].geometry, field, to,
-                          access.means);
+            pool_together(c, s.axis[kB].geometry, s.axis[kW].geometry, field, to, access.means);
         } else {
-            pool_axis(i == 0 ? first : c, g, axis, field, to);
+            pool_axis(stage, g, axis, field, to);
         }
         const bool keeps_tail = field.identity_tail && axis != kW;
         field = to;

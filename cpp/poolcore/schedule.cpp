@@ -260,9 +260,13 @@ bool is_whole(const AxisGeometry& g) {
 }
 
 // Bytes of a plane that one call of a kernel may take: more could keep a signal waiting.
-constexpr std::int64_t kMostPlane = 1024 * 1024;
+constexpr std::int64_t kMostPlane = 16 * 1024 * 1024;
+// Orders of wider planes are not packed.
+constexpr std::int64_t kMostPacked = 8;
+constexpr std::int64_t kShortLine = 512;
 
-// Planes of kB and kW; kA, where it is pooled, in a stage of its own, before or after them.
+// Planes of kB and kW, or lines of kW; kA, where it is pooled, in a stage of its own, before or after
+// them.
 void find_whole_planes(Schedule& s) {
     const AxisGeometry& b = s.axis[kB].geometry;
     const AxisGeometry& w = s.axis[kW].geometry;
@@ -270,16 +274,19 @@ void find_whole_planes(Schedule& s) {
     int planes = 0;
     for (int i = 0; i < s.n_stages; ++i) planes += s.order[i] != kA;
     const bool side_by_side = s.n_stages == planes || s.order[1] != kA;
+    // Short lines of floats are summed sooner side by side.
+    const bool lines = s.n_stages == 1 && s.order[0] == kW &&
+                       (order || s.work < Work::kF32 || w.in > kShortLine);
     // The kernel's own order, which integers do not mind.
     const int first = s.order[0] == kA ? s.order[1] : s.order[0];
-    const bool in_order = !pools_floats(s) || first == (order ? kW : kB);
-    const bool fits = w.in <= kMaxPlaneSide || (order && may_read_x(s));
-    s.whole_planes = planes == 2 && side_by_side && in_order && s.inner.n == 1 &&
+    const bool in_order = lines || !pools_floats(s) || first == (order ? kW : kB);
+    const bool fits = !order || w.in <= kMostPacked || may_read_x(s);
+    s.whole_planes = (planes == 2 || lines) && side_by_side && in_order && s.inner.n == 1 &&
                      (s.n_stages == 3 ? s.axis[kA].in_stride > 0
                                       : s.axis[kA].geometry.out == 1) &&
                      !s.with_index() && is_whole(b) && is_whole(w) && fits &&
                      times(times(b.in, w.in), s.element()) <= kMostPlane &&
-                     s.axis[kB].in_stride > 0 && s.axis[kW].in_stride > 0 &&
+                     (lines || s.axis[kB].in_stride > 0) && s.axis[kW].in_stride > 0 &&
                      (s.n_batch == 0 || s.batch[s.n_batch - 1].in_stride > 0);
     if (s.whole_planes) s.together = -1;
 }
@@ -293,9 +300,9 @@ void choose_direct(Schedule& s) {
     const bool in_lanes = s.inner.n > 1
                               ? s.inner.in_stride == item
                               : s.axis[kW].in_stride == item || s.axis[kW].geometry.in == 1;
-    const bool across = s.inner.n > 1 || s.order[0] != kW;
+    const bool across = s.inner.n > 1 || s.order[0] != kW || s.whole_planes;
     s.widens = s.combine == Combine::kSum && s.change == Change::kNone && !s.has_aux &&
-               !s.powers && !s.direct_in && in_lanes && across && s.together != 0 && !s.whole_planes;
+               !s.powers && !s.direct_in && in_lanes && across && s.together != 0;
     const bool same = static_cast<std::int64_t>(item_size(plan.out_dtype)) == size;
     const bool out_lanes = s.inner.n > 1
                                ? s.inner.out_stride == size

@@ -177,6 +177,7 @@ std::int64_t parts(std::int64_t all, std::int64_t share) { return (all + share -
 std::int64_t outputs_per_task(const Schedule& s, int threads) {
     constexpr std::int64_t kSmall = 4096;
     constexpr std::int64_t kLarge = 256 * 1024;
+    constexpr std::int64_t kMostInputs = 16 * kLarge;  // signals wait for a task
     if (threads == 0) return kLarge;
     std::int64_t inputs = 1;
     for (int i = 0; i < s.plan->rank; ++i) inputs = times(inputs, s.plan->in_shape[i]);
@@ -185,7 +186,7 @@ std::int64_t outputs_per_task(const Schedule& s, int threads) {
     const std::int64_t share = outputs / (4 * static_cast<std::int64_t>(threads));
     const std::int64_t each = std::max<std::int64_t>(1, inputs / outputs);
     const std::int64_t least = std::max<std::int64_t>(1, kSmall / each);
-    return std::clamp(share, least, kLarge);
+    return std::clamp(share, least, std::max(least, std::min(kLarge, kMostInputs / each)));
 }
 
 struct Choice {
