@@ -147,13 +147,16 @@ def resized(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
 def test_out_of_another_shape_is_refused_untouched(function: matrix.Function) -> None:
     legal = function.legal()
     right = function.call(**legal)
+    several = isinstance(right, list)  # the one level of a pyramid
+    right = right[0] if several else right
     good = np.empty_like(right)
-    assert function.call(**legal, out=good) is good
+    got = function.call(**legal, out=[good] if several else good)
+    assert (got[0] if several else got) is good
     assert np.array_equal(good, right)
     for shape in resized(right.shape):
         out = np.full(shape, 77, right.dtype)
-        with pytest.raises(ValueError, match=rf"{function.name}: out must have"):
-            function.call(**legal, out=out)
+        with pytest.raises(ValueError, match=rf"{function.name}: out(\[0\])? must have"):
+            function.call(**legal, out=[out] if several else out)
         assert (out == 77).all()
 
 

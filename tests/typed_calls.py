@@ -55,6 +55,7 @@ drawn, places = poolcore.stochastic_pool1d([[3.0, 4.0]], 2, return_indices=True,
 poolcore.median_pool2d(pixels, 2, layout="NHWC", dtype=np.uint8, rounding="floor")
 scales: list[npt.NDArray[Any]] = poolcore.pyramid(pixels, 2, axes=(0, 1), nodata=0)
 poolcore.pyramid(pixels, 1, (2, 2, 1), "mode", (0, 1, 2))
+poolcore.pyramid(x, 2, nan_policy="omit", out=(x[..., :4, :4].copy(), x[..., :2, :2].copy()))
 poolcore.pyramid(x, np.int64(2), op="sum", dtype=np.float64, nodata=float("nan"), threads=2)
 assert_type(poolcore.adaptive_max_pool2d(x, (None, 3)), npt.NDArray[np.float32])
 assert_type(

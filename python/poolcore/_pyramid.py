@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from typing import Any, Literal, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
 
 from poolcore import _core
-from poolcore._adapters import as_array, whole
+from poolcore._adapters import as_array, overlap, whole
 from poolcore._pyramid_levels import Plan, make_levels
-from poolcore._typing import Array, ArrayInput, PerAxis, Rounding
+from poolcore._spatial_pyramid import checked_out
+from poolcore._typing import Array, ArrayInput, NanPolicy, PerAxis, Rounding
 
 __all__ = ["pyramid"]
 
@@ -24,7 +26,10 @@ def pyramid(
     axes: PerAxis = (-2, -1),
     dtype: npt.DTypeLike | None = None,
     rounding: Rounding = "half_even",
+    *,
     nodata: float | np.generic | None = None,
+    nan_policy: NanPolicy = "propagate",
+    out: Sequence[Array] | None = None,
     threads: SupportsIndex | None = None,
 ) -> list[Array]:
     """Make all levels of an image pyramid.
@@ -54,26 +59,36 @@ def pyramid(
     nodata : number, optional
         A value of x that marks missing elements, NaN perhaps: they are left out, and a window
         of nothing else gives nodata. It must be a value of the type of the levels, too.
+    nan_policy : "propagate", "omit" or "raise"
+        What a NaN in x does: make every window over it NaN, at every level; be left out, as
+        ``nodata=nan`` is, so that a window of nothing else gives `nodata` if there is one and NaN
+        if not; or be a ValueError. With ``nodata=nan``, which calls them missing, not "raise".
+    out : sequence of ndarray, optional
+        An array for each level, of its shape and dtype, written in place; none may overlap x,
+        another or itself.
     threads : int, optional
         Threads for this call, at least 1. By default what `set_num_threads` says.
 
     Returns
     -------
     list of ndarray
-        Levels 1 to `levels`, in the memory order of x; x itself is level 0 and is neither copied
-        nor included. The shape of level L is that of x with ``ceil(size / factor**L)`` along the
-        axes: windows at the far edges hold what is left, and means are taken over that.
+        Levels 1 to `levels`, in the memory order of x, or those of `out`; x itself is level 0 and
+        is neither copied nor included. The shape of level L is that of x with
+        ``ceil(size / factor**L)`` along the axes: windows at the far edges hold what is left, and
+        means are taken over that.
 
     Raises
     ------
     ValueError
-        An argument's value does not fit; the message names it.
+        An argument's value, or an array of `out`, does not fit, or "raise" met a NaN; the message
+        names it. Nothing has been written then.
     TypeError
         An argument's type or dtype does not fit, such as "mode" of floats.
     MemoryError
-        There is not enough memory for the levels.
+        There is not enough memory for the levels or for what is carried between them; the
+        contents of `out` are undefined then.
     KeyboardInterrupt
-        Ctrl-C during a long call.
+        Ctrl-C during a long call; the contents of `out` are undefined then.
 
     Notes
     -----
@@ -84,8 +99,9 @@ def pyramid(
 
     Memory beyond x and the levels stays within some megabytes: x is read in bands of rows. All
     levels of means together take two to four times as long as the first alone. "mode", and means of
-    64-bit integers, read x once for each level. With `nodata`, windows that hold some are mended
-    one by one; sums and means of 64-bit integers are then made of Python's integers, slowly.
+    64-bit integers, read x once for each level. With `nodata`, or NaN to omit, windows that
+    hold some are mended one by one, except in maxima and minima that leave out NaN alone; sums and
+    means of 64-bit integers with `nodata` are made of Python's integers, slowly.
 
     Examples
     --------
@@ -97,6 +113,8 @@ def pyramid(
     [[6, 9]]
     >>> pyramid([[1.0, -9.0, 4.0], [3.0, -9.0, -9.0]], 1, nodata=-9.0)[0]
     array([[2., 4.]])
+    >>> pyramid([[1.0, np.nan], [3.0, np.nan]], 1, nan_policy="omit")[0]
+    array([[2.]])
     >>> [level.tolist() for level in pyramid(x % 3, 2, op="mode")]
     [[[0, 2, 0], [1, 0, 2]], [[0, 0]]]
     """
@@ -110,22 +128,57 @@ def pyramid(
     # Names every other argument that does not fit.
     _core.describe(
         "pyramid", array, factor, None, 0, 1, True, False, None, False, dtype, rounding, None,
-        axes, op, "propagate", None, threads,
+        axes, op, nan_policy, None, threads,
     )  # fmt: skip
     places, factors = _per_axis(array, axes, factor)
     _check_levels(count, [(array.shape[a], f) for a, f in zip(places, factors, strict=True)])
     result = _result_type(array.dtype, op, dtype)
+    missing = _checked_nodata(array, nodata, result, nan_policy)
+    omits = nan_policy == "omit" and array.dtype.kind not in "iub"
+    if omits and missing is None:
+        missing = array.dtype.type(np.nan)
     plan = Plan(
-        op, places, factors, rounding, _checked_nodata(array, nodata, result),
+        op, places, factors, rounding, missing, omits,
         None if threads is None else operator.index(threads),
     )  # fmt: skip
-    outs = [
-        np.empty_like(array, dtype=result, shape=plan.shape(array.shape, level))
-        for level in range(1, count + 1)
-    ]
+    shapes = [tuple(plan.shape(array.shape, n)) for n in range(1, count + 1)]
+    outs = _results(array, shapes, result, out)
     if array.size:
-        make_levels(plan, count, array).run(array, outs)
+        if nan_policy == "raise":
+            _refuse_nan(array, plan)
+        make_levels(plan, count, array).run(array, [level.view(np.ndarray) for level in outs])
     return outs
+
+
+def _results(
+    x: Array, shapes: list[tuple[int, ...]], dtype: np.dtype[Any], out: Any
+) -> list[Array]:
+    """Give the arrays to fill: new ones, or those of `out` if all of them fit."""
+    if out is None:
+        return [np.empty_like(x, dtype=dtype, shape=shape) for shape in shapes]
+    if not isinstance(out, Sequence) or isinstance(out, str | bytes):
+        raise TypeError(
+            f"pyramid: out must be a sequence of arrays, one for each level, "
+            f"got {type(out).__name__}"
+        )
+    found = list(out)
+    if len(found) != len(shapes):
+        raise ValueError(f"pyramid: out must have {len(shapes)} arrays, got {len(found)}")
+    for i, shape in enumerate(shapes):
+        as_array(checked_out(found[i], shape, dtype, "pyramid", f"[{i}]"), None, "pyramid", "out")
+        for other, name in [(x, "x"), *((found[j], f"out[{j}]") for j in range(i))]:
+            if overlap(found[i], other, "pyramid", "out"):
+                raise ValueError(f"pyramid: out[{i}] overlaps {name} in memory")
+    return found
+
+
+def _refuse_nan(x: Array, plan: Plan) -> None:
+    """Raise ValueError if x holds a NaN: all of x is looked at, whatever the windows read."""
+    strides = [x.shape[a] for a in plan.axes]
+    _core.pool(
+        "pyramid", x, [1] * len(strides), strides, 0, 1, False, True, None, False, None,
+        "half_even", None, plan.axes, "max", "raise", None, plan.threads,
+    )  # fmt: skip
 
 
 def _per_axis(
@@ -165,7 +218,7 @@ def _result_type(x: np.dtype[Any], op: str, dtype: npt.DTypeLike | None) -> np.d
     return np.dtype(np.float64) if op == "avg" and x.kind == "b" else x
 
 
-def _checked_nodata(array: Array, nodata: Any, result: np.dtype[Any]) -> Any:
+def _checked_nodata(array: Array, nodata: Any, result: np.dtype[Any], nan_policy: str) -> Any:
     if nodata is None:
         return None
     wrong = (bool, np.bool_, str, bytes, complex, list, tuple)
@@ -176,6 +229,8 @@ def _checked_nodata(array: Array, nodata: Any, result: np.dtype[Any]) -> Any:
     for dtype, what in ((array.dtype, "x"), (result, "the levels")):
         if not _holds(dtype, nodata):
             raise ValueError(f"pyramid: nodata={nodata!r} is not a value of {what}, {dtype}")
+    if nan_policy == "raise" and nodata != nodata:
+        raise ValueError("pyramid: nan_policy='raise' refuses the NaN that nodata calls missing")
     return array.dtype.type(nodata)
 
 

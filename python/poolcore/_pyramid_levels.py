@@ -30,13 +30,17 @@ Carried = list[Array]
 
 @dataclass(frozen=True)
 class Plan:
-    """What was asked: `axes` ascending, `factors` of 2 and more, `nodata` of the type of x."""
+    """What was asked: `axes` ascending, `factors` of 2 and more, `nodata` of the type of x.
+
+    With `omit_nan` elements that are NaN are missing, too; `nodata` is set then.
+    """
 
     op: str
     axes: tuple[int, ...]
     factors: tuple[int, ...]
     rounding: str
     nodata: Any
+    omit_nan: bool
     threads: int | None
 
     def pool(self, x: Array, kernel: Sequence[int], op: str, **options: Any) -> Array:
@@ -44,8 +48,8 @@ class Plan:
         function = options.get("function", "pyramid")
         return _core.pool(  # type: ignore[no-any-return]
             function, x, kernel, None, 0, 1, True, False, options.get("divisor"), False,
-            options.get("dtype"), self.rounding, None, self.axes, op, "propagate",
-            options.get("out"), self.threads,
+            options.get("dtype"), self.rounding, None, self.axes, op,
+            options.get("nan_policy", "propagate"), options.get("out"), self.threads,
         )  # fmt: skip
 
     def kernel(self, x: Array, levels: int) -> list[int]:
@@ -252,14 +256,16 @@ class DirectLevels(Levels):
 
 
 class Extremes(Levels):
-    """Maxima and minima, each level from the one below."""
+    """Maxima and minima, each level from the one below; `nodata` is None or NaN."""
 
     def __init__(self, plan: Plan, levels: int) -> None:
         self.plan, self.levels = plan, levels
+        self.policy = "propagate" if plan.nodata is None else "omit"
 
     def run(self, x: Array, outs: list[Array]) -> None:
         for out in outs:
-            self.plan.pool(x, self.plan.kernel(x, 1), self.plan.op, out=out)
+            kernel = self.plan.kernel(x, 1)
+            self.plan.pool(x, kernel, self.plan.op, out=out, nan_policy=self.policy)
             x = out
 
 
@@ -270,7 +276,7 @@ def make_levels(plan: Plan, levels: int, x: Array) -> Levels:
     if plan.op == "mode":
         return DirectLevels(plan, levels)
     if plan.op in ("max", "min"):
-        if plan.nodata is None:
+        if plan.nodata is None or plan.nodata != plan.nodata:
             return Extremes(plan, levels)
         return _pyramid_nodata.ValidExtremes(plan, levels, x)
     elements = math.prod(plan.kernel(x, levels))

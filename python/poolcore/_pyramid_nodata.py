@@ -1,4 +1,4 @@
-"""Levels of a pyramid that leave out the elements equal to nodata.
+"""Levels of a pyramid that leave out the elements equal to nodata, and NaN if asked to.
 
 Counts of valid elements are carried beside the sums, or a mark beside the extremes. Windows that
 hold valid elements alone take the ordinary way; the others are mended one by one.
@@ -18,9 +18,11 @@ from poolcore._typing import Array
 __all__ = ["ValidExtremes", "ValidTotals", "is_valid"]
 
 
-def is_valid(x: Array, nodata: Any) -> Array:
-    """Give where x holds something else than nodata, as 0 and 1 in bytes."""
-    valid: Array = x == x if nodata != nodata else x != nodata
+def is_valid(x: Array, plan: Plan) -> Array:
+    """Give where x holds something that is not missing, as 0 and 1 in bytes."""
+    valid: Array = x == x if plan.nodata != plan.nodata else x != plan.nodata
+    if plan.omit_nan and plan.nodata == plan.nodata:
+        valid &= x == x
     return valid.view(np.uint8)
 
 
@@ -46,7 +48,7 @@ class ValidExtremes(Levels):
             self.identity = -np.inf if plan.op == "max" else np.inf
 
     def begin(self, block: Array) -> Carried:
-        valid = is_valid(block, self.plan.nodata)
+        valid = is_valid(block, self.plan)
         return [with_fill(block, valid, self.identity), valid]
 
     def needs_carry(self, level: int) -> bool:
@@ -78,7 +80,7 @@ class ValidTotals(Totals):
                      np.dtype(np.uint64)]  # fmt: skip
 
     def begin(self, block: Array) -> Carried:
-        valid = is_valid(block, self.plan.nodata)
+        valid = is_valid(block, self.plan)
         filled = with_fill(block, valid, 0)
         if not self.halves:
             return [filled, valid]
@@ -141,5 +143,5 @@ class ValidTotals(Totals):
 
     def rounded(self, wide: Array, dtype: np.dtype[Any]) -> Array:
         """Round float64 once to another float type."""
-        flat = Plan("sum", (0,), (1,), "half_even", None, 1)
+        flat = Plan("sum", (0,), (1,), "half_even", None, False, 1)
         return flat.pool(wide, [1], "sum", dtype=dtype) if wide.size else wide.astype(dtype)
