@@ -124,6 +124,9 @@ PARAMETERS = {
 TOGETHER: dict[str, Callable[[int], dict[str, Any]]] = {}
 for _nd in (1, 2, 3):
     TOGETHER[f"max_unpool{_nd}d"] = lambda nd: {"x": pooled(nd)}
+    TOGETHER[f"max_unpool{_nd}d_backward"] = lambda nd: {
+        "grad": image(nd), "input_shape": pooled(nd).shape
+    }  # fmt: skip
     for _op in ("lp", "avg", "sum"):
         TOGETHER[f"global_{_op}_pool_backward"] = lambda nd: {"grad": of_planes(nd)}
     TOGETHER["gem_pool_backward"] = lambda nd: {"grad": of_planes(nd)}

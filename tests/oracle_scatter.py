@@ -53,6 +53,20 @@ def scatter(
     return oracle.narrow_to(shaped, values.dtype) if wide else shaped
 
 
+def gather(grad: np.ndarray, indices: np.ndarray, nd: int, *, last: bool) -> np.ndarray:
+    """Each value's share of the gradient of its plane; only the last at a place has any."""
+    g = planes(grad, nd, last)
+    i = planes(indices, nd, last)
+    out = np.zeros(i.shape, grad.dtype)
+    for lead in np.ndindex(i.shape[:-1]):
+        stayed = {int(place): at for at, place in enumerate(i[lead])}
+        for place, at in stayed.items():
+            out[(*lead, at)] = g[(*lead, place)]
+    inner = np.moveaxis(indices, -1, -1 - nd).shape if last else indices.shape
+    shaped = out.reshape(inner)
+    return np.moveaxis(shaped, -1 - nd, -1) if last else shaped
+
+
 def first_bad(indices: np.ndarray, plane: int, *, allow_none: bool) -> tuple[int, ...] | None:
     """Where the first index outside a plane lies."""
     for at in np.ndindex(indices.shape):

@@ -47,6 +47,8 @@ def inverse_arguments(function: str) -> dict[str, Any]:
     arguments["indices"] = np.zeros(grad_shape(function), int)
     if function.startswith("spatial_"):
         return {p: arguments[p] for p in ("grad", "indices", "input_shape")}
+    if function.startswith("max_unpool"):
+        arguments["input_shape"] = shape
     if function.startswith(("lp_", "soft_")):
         arguments |= {"x": np.ones(arguments["input_shape"], np.int16), "norm_type": 2}
     return {p.name: arguments[p.name] for p in needed if p.default is p.empty}

@@ -268,7 +268,7 @@ PARTS = {
     f"{layer}_{part}": layer
     for layer, parts in {
         "roi": ("axis", "candidates", "give", "gradient", "job", "largest", "mean", "pool", "taps"),
-        "scatter": ("half", "nest", "read"),
+        "scatter": ("gather", "half", "nest", "read"),
         "soft_backward": ("job", "measure", "task"),
         "spread": ("box", "cover", "job", "load", "slow", "weave"),
     }.items()

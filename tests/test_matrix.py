@@ -173,8 +173,9 @@ def test_partners_of_another_shape_are_refused(function: matrix.Function) -> Non
     for name, value in legal.items():
         if isinstance(value, np.ndarray) and len(legal) > 2:
             shapes = resized(value.shape)
-            if name == "grad" and function.name == "roi_align_backward":  # results of any size
-                shapes = [s for s in shapes if len(s) != 4 or s[:2] != value.shape[:2]]
+            if name == "grad" and function.name.startswith(("roi_align", "max_unpool")):
+                # Results of any size.
+                shapes = [s for s in shapes if len(s) != 2 + nd or s[:2] != value.shape[:2]]
             changes: list[Any] = [np.ones(s, value.dtype) for s in shapes]
         elif name == "input_shape":  # the windows need not cover every element of the input
             changes = [s for s in resized(value) if len(s) != 2 + nd or s[:2] != value[:2]]

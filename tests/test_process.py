@@ -33,6 +33,7 @@ CALLS = [
     lambda o: poolcore.pool(x, (2, 2), "sum", axes=(2, 3), out=o),
     lambda o: poolcore.max_pool2d(x, 2, return_indices=True),
     lambda o: poolcore.max_unpool2d(o, where, 2),
+    lambda o: poolcore.max_unpool2d_backward(x, where, where.shape, out=o),
     lambda o: poolcore.max_pool2d_backward(o, where, x.shape),
     lambda o: poolcore.avg_pool2d_backward(o, x.shape, 2),
     lambda o: poolcore.adaptive_avg_pool2d_backward(o, x.shape),

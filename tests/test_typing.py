@@ -30,7 +30,8 @@ POSITIONAL = {
 INVERSE_POSITIONAL = {
     **{f"max_unpool{nd}d": ["x", "indices", "kernel_size", "stride", "padding", "output_size"]
        for nd in (1, 2, 3)},
-    **{f"max_pool{nd}d_backward": ["grad", "indices", "input_shape"] for nd in (1, 2, 3)},
+    **{f"max_{what}{nd}d_backward": ["grad", "indices", "input_shape"]
+       for what in ("pool", "unpool") for nd in (1, 2, 3)},
     **{f"avg_pool{nd}d_backward": ["grad", "input_shape", *POSITIONAL["avg"][1:]]
        for nd in (1, 2, 3)},
     **{f"sum_pool{nd}d_backward": ["grad", "input_shape", *POSITIONAL["sum"][1:]]

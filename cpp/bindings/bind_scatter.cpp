@@ -1,4 +1,5 @@
-// max_unpool and max_backward: read the arguments, find the shape of the result, scatter.
+// max_unpool, max_backward and unpool_backward: read the arguments, find the shape of the result,
+// scatter or gather.
 #include "bindings/bind_scatter.hpp"
 
 #include <algorithm>
@@ -19,6 +20,7 @@ struct Scatter {
     const PlaneFunction* function = nullptr;
     const char* values_name = "x";
     bool add = false;
+    bool gather = false;  // the values are planes, of whose elements the indices tell
     py::object values, indices, out;
     StridedView view;
     StridedView index_view;
@@ -55,11 +57,12 @@ PyObject* run_scatter(Scatter& s, PyObject* given) {
     spec.squeezed = s.squeezed;
     spec.add = s.add;
     spec.fresh = fresh;
+    if (s.gather) spec.holder = s.values_name;
     double work = static_cast<double>(result.elements);
     double read = 4;
-    for (int i = 0; i < s.view.rank; ++i) read *= static_cast<double>(s.view.shape[i]);
+    for (int i = 0; i < s.view.rank; ++i) read *= static_cast<double>(s.index_view.shape[i]);
     run_unlocked(work + read, s.threads, [&](const RunControl& control) {
-        return scatter(spec, s.view, s.index_view, out, control);
+        return (s.gather ? gather : scatter)(spec, s.view, s.index_view, out, control);
     });
     return fresh ? s.out.release().ptr() : Py_NewRef(given);
 }
@@ -251,6 +254,42 @@ PyObject* max_backward(PyObject* const* args) {
     return run_scatter(s, args[kBackOut]);
 }
 
+// ---- the gradient of unpooling ----
+
+enum UnpoolBackwardArg {
+    kUnBackFunction,
+    kUnBackGrad,
+    kUnBackIndices,
+    kUnBackShape,
+    kUnBackLayout,
+    kUnBackOut,
+    kUnBackThreads,
+    kNumUnpoolBackwardArgs,
+};
+
+PyObject* unpool_backward(PyObject* const* args) {
+    static constexpr std::initializer_list<PlaneFunction> kFunctions = {
+        {"max_unpool1d_backward", 1}, {"max_unpool2d_backward", 2}, {"max_unpool3d_backward", 3}};
+    Scatter s;
+    s.function = &find_function(args[kUnBackFunction], kFunctions);
+    s.values_name = "grad";
+    s.gather = true;
+    const char* f = s.function->name;
+    read_arrays(args[kUnBackGrad], args[kUnBackIndices], s);
+    s.threads = parse_threads(args[kUnBackThreads], {f, "threads"});
+    if (args[kUnBackOut] != Py_None) s.out = as_output(args[kUnBackOut], {f, "out"});
+    const PooledInput input = read_pooled_input(
+        *s.function, {args[kUnBackShape], args[kUnBackLayout], Py_None, Py_True}, s.values.ptr());
+    std::copy_n(input.shape, input.rank, s.shape);
+    s.axes = input.axes;
+    s.view = view_grad(*s.function, input, s.values.ptr());  // after the last Python code
+    StridedView values;
+    values.rank = input.rank;
+    std::copy_n(input.shape, input.rank, values.shape);
+    s.index_view = view_indices(s.indices.ptr(), values, {f, "indices"}, "input_shape");
+    return run_scatter(s, args[kUnBackOut]);
+}
+
 PyMethodDef* scatter_methods() {
     static PyMethodDef table[] = {
         {"max_unpool", fast_function_of<kNumUnpoolArgs, max_unpool>(), METH_FASTCALL,
@@ -260,6 +299,10 @@ PyMethodDef* scatter_methods() {
          "max_backward(function, grad, indices, input_shape, layout, axes, "
          "keepdims, out, threads, /)\n--\n\n"
          "Add up gradients as the public function of that name says."},
+        {"unpool_backward", fast_function_of<kNumUnpoolBackwardArgs, unpool_backward>(),
+         METH_FASTCALL,
+         "unpool_backward(function, grad, indices, input_shape, layout, out, threads, /)\n--\n\n"
+         "Take gradients back as the public function of that name says."},
         {nullptr, nullptr, 0, nullptr}};
     return table;
 }

@@ -2,7 +2,6 @@
 #include "poolcore/scatter.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 #include <string>
 
@@ -93,24 +92,11 @@ Block block_of(DType dtype, bool add) {
     }
 }
 
-struct Job {
-    const ScatterNest& nest;
-    ScatterPart all;
-    PlaceReader read;
+struct Job : ScatterWork {
     ZeroLine zero;
     Block block;
     const HalfJob* half;  // null where results are added up in place
-    std::atomic<bool> refused{false};
 };
-
-template <class Body>  // body(part) is false to stop
-void each_part(const ScatterNest& nest, const ScatterPart& all, std::int64_t task,
-               const Body& body) {
-    const std::int64_t first = task / nest.chunks * nest.per_task;
-    const std::int64_t last = std::min(first + nest.per_task, nest.planes);
-    for (std::int64_t plane = first; plane < last; ++plane)
-        if (!body(scatter_part(nest, all, plane, task % nest.chunks))) return;
-}
 
 void zero_part(const Job& job, const ScatterPart& part) {
     const ScatterNest& nest = job.nest;
@@ -125,43 +111,13 @@ void zero_part(const Job& job, const ScatterPart& part) {
             line(part.out + a * nest.out_stride[0] + b * nest.out_stride[1]);
 }
 
-void check_task(void* context, std::int64_t task, int) {
-    Job& job = *static_cast<Job*>(context);
-    each_part(job.nest, job.all, task, [&job](const ScatterPart& part) {
-        const ReadStatus status =
-            read_part(job.nest, part, job.read, [](const ScatterLine&, const auto*, auto) {});
-        if (status == ReadStatus::kRefused) job.refused.store(true, std::memory_order_relaxed);
-        return status == ReadStatus::kDone && !job.refused.load(std::memory_order_relaxed);
-    });
-}
-
 void move_task(void* context, std::int64_t task, int) {
-    Job& job = *static_cast<Job*>(context);
-    each_part(job.nest, job.all, task, [&job](const ScatterPart& part) {
-        ReadStatus status;
-        if (job.half) {
-            status = add_halves(job.nest, part, job.read, *job.half);
-        } else {
-            zero_part(job, part);
-            status = read_part(job.nest, part, job.read, job.block);
-        }
-        if (status == ReadStatus::kRefused) job.refused.store(true, std::memory_order_relaxed);
-        return status == ReadStatus::kDone && !job.refused.load(std::memory_order_relaxed);
+    Job& job = static_cast<Job&>(*static_cast<ScatterWork*>(context));
+    each_part(job, task, [&job](const ScatterPart& part) {
+        if (job.half) return add_halves(job.nest, part, job.read, *job.half);
+        zero_part(job, part);
+        return read_part(job.nest, part, job.read, job.block);
     });
-}
-
-// Below so many bytes of result, waking another thread costs more than it saves.
-constexpr std::int64_t kAloneBytes = 64 * 1024;
-
-int useful_threads(const StridedView& values, const MutableView& out, const RunControl& control) {
-    const int wanted = control.threads > 0 ? control.threads : get_num_threads();
-    std::int64_t bytes = static_cast<std::int64_t>(item_size(out.dtype));
-    std::int64_t read = 8;
-    for (int i = 0; i < out.rank; ++i) {
-        bytes *= out.shape[i];  // of a real array: no overflow
-        if (__builtin_mul_overflow(read, values.shape[i], &read)) read = kAloneBytes;
-    }
-    return bytes < kAloneBytes && read < kAloneBytes ? 1 : std::min(wanted, kMaxThreads);
 }
 
 bool is_empty(const MutableView& out) {
@@ -174,32 +130,22 @@ RunStatus scatter(const ScatterSpec& spec, const StridedView& values, const Stri
                   const MutableView& out, const RunControl& control) {
     if (is_empty(out)) return RunStatus::kDone;
     const bool half = spec.add && is_float(out.dtype) && item_size(out.dtype) == 2;
-    const int threads = useful_threads(values, out, control);
+    const int threads = scatter_threads(values, out, control);
     const ScatterNest nest = make_scatter_nest(spec, values, indices, out, threads,
                                                half ? kHalfLanes : INT64_MAX);
     HalfJob halves;
     if (half) halves = make_half_job(nest, out.dtype, kernels());
-    Job job{nest,
-            {values.data, indices.data, out.data, nest.lane.n},
-            place_reader(indices.dtype, spec.add),
+    Job job{{nest,
+             {values.data, indices.data, out.data, nest.lane.n},
+             place_reader(indices.dtype, spec.add)},
             zero_line_of(item_size(out.dtype)),
             block_of(out.dtype, spec.add),
-
             half ? &halves : nullptr};
     ParallelJob parallel;
     parallel.threads = threads;
     parallel.poll = control.poll;
     parallel.poll_context = control.poll_context;
-    parallel.context = &job;
-    parallel.n_tasks = nest.n_tasks();
-    for (const TaskFunction step : {check_task, move_task}) {
-        if (step == check_task && spec.fresh) continue;
-        parallel.function = step;
-        if (!parallel_for(parallel)) return RunStatus::kCancelled;
-        if (!job.refused.load(std::memory_order_relaxed)) continue;
-        return refuse_index(spec, indices, nest.plane, parallel);
-    }
-    return RunStatus::kDone;
+    return run_scatter_tasks(spec, indices, job, move_task, parallel);
 }
 
 }  // namespace poolcore

@@ -1,5 +1,6 @@
 // Moves values to the places that indices name: unpooling, where the last of several values in
-// row-major order stays, and the gradient of a max pooling, where they are added up in that order.
+// row-major order stays, and the gradient of a max pooling, where they are added up in that order;
+// and back from those places: the gradient of unpooling.
 // Indices come from users: each is checked where it is used, and no plane is left.
 #pragma once
 
@@ -10,6 +11,7 @@ namespace poolcore {
 
 struct ScatterSpec {
     const char* function = "max_unpool2d";
+    const char* holder = "the result";  // what has the planes that the indices are of
     int axes[kMaxPooledAxes] = {0, 0, 0};  // the pooled ones, ascending
     int n_axes = 0;
     bool squeezed = false;  // the caller's inputs lack the pooled axes, of length 1
@@ -31,5 +33,11 @@ struct ScatterSpec {
 // fresh, or another thread changes the indices meanwhile), kMemory for scratch.
 RunStatus scatter(const ScatterSpec& spec, const StridedView& values, const StridedView& indices,
                   const MutableView& out, const RunControl& control);
+
+// Fills `out` with the elements of the planes of `from` that `indices` name, and with zeros where a
+// later index of the plane in row-major order names the same: that value stayed. Preconditions and
+// errors as for scatter, with `from` in the place of its `out`; `spec.add` is false.
+RunStatus gather(const ScatterSpec& spec, const StridedView& from, const StridedView& indices,
+                 const MutableView& out, const RunControl& control);
 
 }  // namespace poolcore

@@ -43,10 +43,12 @@ void set_plane(ScatterNest& nest, const ScatterSpec& spec, const MutableView& ou
         nest.plane *= nest.out_n[to];
     }
     nest.linear = true;
+    bool innermost = true;  // the strides of planes that are read may be 0
     std::int64_t run = 0;
     for (int i = kMaxPooledAxes - 1; i >= 0; --i) {
         if (nest.out_n[i] == 1) continue;
-        if (run == 0) nest.unit = run = nest.out_stride[i];
+        if (innermost) nest.unit = run = nest.out_stride[i];
+        innermost = false;
         nest.linear = nest.linear && nest.out_stride[i] == run;
         run *= nest.out_n[i];
     }

@@ -66,7 +66,7 @@ std::string index_text(DType dtype, std::int64_t flat) {
                     std::string(s.spec.function) + ": indices[" + at +
                         "]=" + index_text(s.indices.dtype, value) + " must be " +
                         (s.spec.add ? "-1 or " : "") + "at least 0 and less than " +
-                        std::to_string(s.plane) + ", the size of a plane of the result");
+                        std::to_string(s.plane) + ", the size of a plane of " + s.spec.holder);
 }
 
 void find_first(void* context, std::int64_t, int) {
@@ -98,7 +98,45 @@ void find_first(void* context, std::int64_t, int) {
                                            ": indices were changed while they were read");
 }
 
+// Below so many bytes of planes, waking another thread costs more than it saves.
+constexpr std::int64_t kAloneBytes = 64 * 1024;
+
+void check_task(void* context, std::int64_t task, int) {
+    ScatterWork& work = *static_cast<ScatterWork*>(context);
+    each_part(work, task, [&work](const ScatterPart& part) {
+        return read_part(work.nest, part, work.read, [](const ScatterLine&, const auto*, auto) {});
+    });
+}
+
 }  // namespace
+
+int scatter_threads(const StridedView& values, const MutableView& planes,
+                    const RunControl& control) {
+    const int wanted = control.threads > 0 ? control.threads : get_num_threads();
+    std::int64_t bytes = static_cast<std::int64_t>(item_size(planes.dtype));
+    std::int64_t read = 8;
+    for (int i = 0; i < planes.rank; ++i) {
+        // Arrays may repeat their elements, so that they are larger than memory.
+        if (__builtin_mul_overflow(bytes, planes.shape[i], &bytes)) bytes = kAloneBytes;
+        if (__builtin_mul_overflow(read, values.shape[i], &read)) read = kAloneBytes;
+    }
+    return bytes < kAloneBytes && read < kAloneBytes ? 1 : std::min(wanted, kMaxThreads);
+}
+
+RunStatus run_scatter_tasks(const ScatterSpec& spec, const StridedView& indices, ScatterWork& work,
+                            TaskFunction task, const ParallelJob& how) {
+    ParallelJob parallel = how;
+    parallel.context = &work;
+    parallel.n_tasks = work.nest.n_tasks();
+    for (const TaskFunction step : {static_cast<TaskFunction>(check_task), task}) {
+        if (step == check_task && spec.fresh) continue;
+        parallel.function = step;
+        if (!parallel_for(parallel)) return RunStatus::kCancelled;
+        if (!work.refused.load(std::memory_order_relaxed)) continue;
+        return refuse_index(spec, indices, work.nest.plane, parallel);
+    }
+    return RunStatus::kDone;
+}
 
 PlaceReader place_reader(DType dtype, bool allow_none) {
     switch (dtype) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 
 #include "poolcore/scatter_nest.hpp"
@@ -69,6 +70,37 @@ ReadStatus read_part(const ScatterNest& nest, const ScatterPart& part, const Pla
     }
     return ReadStatus::kDone;
 }
+
+// What the tasks of a call share; what else they need is derived from it.
+struct ScatterWork {
+    const ScatterNest& nest;
+    ScatterPart all;
+    PlaceReader read;
+    std::atomic<bool> refused{false};
+};
+
+// Calls body(part), which gives a ReadStatus, for the parts of a task until one is not kDone or an
+// index has been refused anywhere.
+template <class Body>
+void each_part(ScatterWork& work, std::int64_t task, const Body& body) {
+    const ScatterNest& nest = work.nest;
+    const std::int64_t first = task / nest.chunks * nest.per_task;
+    const std::int64_t last = std::min(first + nest.per_task, nest.planes);
+    for (std::int64_t plane = first; plane < last; ++plane) {
+        const ReadStatus status = body(scatter_part(nest, work.all, plane, task % nest.chunks));
+        if (status == ReadStatus::kRefused) work.refused.store(true, std::memory_order_relaxed);
+        if (status != ReadStatus::kDone || work.refused.load(std::memory_order_relaxed)) return;
+    }
+}
+
+// Threads that pay for so many values and planes.
+int scatter_threads(const StridedView& values, const MutableView& planes,
+                    const RunControl& control);
+
+// Runs `task`, whose context is `work`, after all indices have been checked, unless the result is
+// fresh. Throws PoolError(kIndex) for the first bad one. Of `how` threads and poll are used.
+RunStatus run_scatter_tasks(const ScatterSpec& spec, const StridedView& indices, ScatterWork& work,
+                            TaskFunction task, const ParallelJob& how);
 
 // Names the first bad index in row-major order: throws PoolError(kIndex), unless cancelled.
 RunStatus refuse_index(const ScatterSpec& spec, const StridedView& indices, std::int64_t plane,

@@ -84,6 +84,11 @@ from poolcore._spatial_pyramid_backward import spatial_pyramid_pool_backward
 from poolcore._stochastic import stochastic_pool1d, stochastic_pool2d, stochastic_pool3d
 from poolcore._sum import sum_pool1d, sum_pool2d, sum_pool3d
 from poolcore._unpool import max_unpool1d, max_unpool2d, max_unpool3d
+from poolcore._unpool_backward import (
+    max_unpool1d_backward,
+    max_unpool2d_backward,
+    max_unpool3d_backward,
+)
 
 __all__ = [
     "__version__",
@@ -137,8 +142,11 @@ __all__ = [
     "max_pool3d",
     "max_pool3d_backward",
     "max_unpool1d",
+    "max_unpool1d_backward",
     "max_unpool2d",
+    "max_unpool2d_backward",
     "max_unpool3d",
+    "max_unpool3d_backward",
     "median_pool2d",
     "median_pool3d",
     "min_pool1d",

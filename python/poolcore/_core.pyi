@@ -115,6 +115,16 @@ def max_backward(
     threads: Any,
     /,
 ) -> Any: ...
+def unpool_backward(
+    function: str,
+    grad: Any,
+    indices: Any,
+    input_shape: Any,
+    layout: Any,
+    out: Any,
+    threads: Any,
+    /,
+) -> Any: ...
 def window_backward(
     function: str,
     grad: Any,

@@ -196,6 +196,30 @@ bits whatever the layout, thread count and instruction set.""".format(
     }
 _OWN.update({f"global_{_op}_backward": _WHOLE for _op in ("max", "avg", "sum")})
 
+_INVERSES["unpool_backward"] = {
+    "values": "grad",
+    "grads": "integers or floats",
+    "none": "Every one must lie in its plane.",
+    "pools": "max_pool{n}d",
+    "result": "The gradient of the values, in the dtype of `grad`",
+    "index": _INVERSES["unpool"]["index"],
+    "notes": """
+Each value gets the gradient of its place. Where several values name one place the last in
+row-major order stayed, and the others get zero. Bits are moved, never computed with.""",
+}
+_OWN["unpool_backward"] = {
+    "grad": """
+grad : array_like, shape of what `max_unpool{n}d` gave
+    Its gradient: {grads}, in native byte order, of any strides; never copied.""",
+    "indices": """
+indices : array_like of integers, shape `input_shape`
+    Those that `max_unpool{n}d` was given: flat positions ``{position}`` in a plane of `grad`,
+    of any integer type and any strides; never copied. {none}""",
+    "input_shape": """
+input_shape : sequence of int
+    Shape of the values that were put back.""",
+}
+
 _INVERSES["adaptive_max_backward"] = {
     **_INVERSES["max_backward"],
     "pools": "adaptive_max_pool{n}d` and `adaptive_min_pool{n}d",
@@ -222,6 +246,8 @@ def complete_inverse(function: _Function, kind: str, n: int) -> _Function:
     windows = not kind.startswith(("max", "unpool"))  # padded as in the forward functions
     words["arrays"] = "`grad` and `indices` have" if "max" in kind else "`grad` has"
     words["outs"] = ", ".join(f"{a}_out" for a in LAYOUTS[n][0][2:])
+    if kind == "unpool_backward":
+        words["shape"], words["unbatched"] = f"N, C, {words['outs']}", f"C, {words['outs']}"
     words.update({k: v.replace("{n}", str(n)) for k, v in _INVERSES[kind].items()})
     head, found, examples = inspect.cleandoc(function.__doc__).partition("Examples\n--------\n")
     sections = [head.rstrip(), "\nParameters\n----------"]

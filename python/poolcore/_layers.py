@@ -7,7 +7,6 @@ a call, so that a failed call leaves nothing that `backward` could mistake for i
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable
 from typing import Any, ClassVar, SupportsIndex, TypeVar
 
@@ -19,7 +18,6 @@ from poolcore._typing import (
     ArrayInput,
     Flag,
     IndexInput,
-    Indices,
     Layout,
     Padding,
     PadPairs,
@@ -301,6 +299,7 @@ class Unpooling(Pooling):
     """The way back from indices."""
 
     _forward: ClassVar[Callable[..., Array]]
+    _backward: ClassVar[Callable[..., Array]]
 
     def __init__(
         self,
@@ -318,15 +317,14 @@ class Unpooling(Pooling):
     ) -> Array:
         """Put the values of x at their indices, with zeros elsewhere."""
         self._saved = None
-        result = self._unpool(x, indices, output_size)
-        if self.training:
-            self._saved = (np.array(indices, np.int64), result.shape)
+        result = type(self)._forward(
+            x, indices, self.kernel_size, self.stride, self.padding, output_size,
+            layout=self.layout,
+        )  # fmt: skip
+        if self.training:  # a caller may change the indices
+            array = as_array(indices, None, type(self)._forward.__name__, "indices")
+            self._saved = (np.array(array, order="K"), result.shape)
         return result
-
-    def _unpool(self, x: ArrayInput, indices: IndexInput, size: Any) -> Array:
-        return type(self)._forward(
-            x, indices, self.kernel_size, self.stride, self.padding, size, layout=self.layout
-        )
 
     def backward(self, grad: ArrayInput) -> Array:
         """Carry the gradient of the result of the last call back to the values.
@@ -334,28 +332,12 @@ class Unpooling(Pooling):
         Of several values with one index only the last, which is the one that stayed, gets any.
         """
         indices, shape = self._last_call()
-        given = np.asarray(grad)
-        if given.shape != shape:
+        if shape_of(grad) != shape:  # any larger planes would do, too
             raise ValueError(
-                f"{type(self).__name__}.backward: grad must have shape {shape}, got {given.shape}"
+                f"{type(self).__name__}.backward: grad must have shape {shape}, "
+                f"got {shape_of(grad)}"
             )
-        order = np.arange(indices.size).reshape(indices.shape)
-        placed = self._unpool(order, indices, shape)
-        taken = self._take(given, indices)
-        stayed = self._take(placed, indices) == order
-        return np.where(stayed, taken, np.zeros((), given.dtype))
-
-    def _take(self, x: Array, indices: Indices) -> Array:
-        """Take the elements of the planes of x at the indices, in their shape."""
-        last = self.layout.endswith("C")
-        planes, places = (np.moveaxis(a, -1, -1 - self._axes) if last else a for a in (x, indices))
-        lead = places.ndim - self._axes
-
-        def flat(a: Array) -> Array:  # no -1, which an empty batch would leave open
-            return a.reshape(*a.shape[:lead], math.prod(a.shape[lead:]))
-
-        found = np.take_along_axis(flat(planes), flat(places), axis=-1).reshape(places.shape)
-        return np.moveaxis(found, -1 - self._axes, -1) if last else found
+        return type(self)._backward(grad, indices, indices.shape, layout=self.layout)
 
 
 def shape_of(x: Any) -> tuple[int, ...]:

@@ -24,7 +24,7 @@ array([[[0., 0., 0., 0.],
 
 from __future__ import annotations
 
-from poolcore import _average, _backward, _extremum, _sum, _unpool
+from poolcore import _average, _backward, _extremum, _sum, _unpool, _unpool_backward
 from poolcore._adaptive_layers import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -291,6 +291,7 @@ class MaxUnpool1d(Unpooling):
 
     _axes = 1
     _forward = _unpool.max_unpool1d
+    _backward = _unpool_backward.max_unpool1d_backward
 
 
 @documented
@@ -307,6 +308,7 @@ class MaxUnpool2d(Unpooling):
 
     _axes = 2
     _forward = _unpool.max_unpool2d
+    _backward = _unpool_backward.max_unpool2d_backward
 
 
 @documented
@@ -321,3 +323,4 @@ class MaxUnpool3d(Unpooling):
 
     _axes = 3
     _forward = _unpool.max_unpool3d
+    _backward = _unpool_backward.max_unpool3d_backward

@@ -1,6 +1,7 @@
-// scatter and spread on small arrays between guard pages: every element type, random strides, all
+// scatter, gather and spread on small arrays between guard pages: every element type, random strides, all
 // targets. Whole numbers, which add up alike in any order; the order is the Python tests' matter.
 #include <algorithm>
+#include <utility>
 
 #include "cases.hpp"
 #include "jobs.hpp"
@@ -164,6 +165,48 @@ void one_scatter(Arrays& a, Random& random) {
     CHECK(!a.out.arena.touched());
 }
 
+// The values of `out` are those of the pooling, and `values` the planes that hold the places.
+void one_gather(Arrays& a, Random& random) {
+    const Problem p(random);
+    a.values.place(random_layout(p.type, p.input, random.chance(30), random), random);
+    a.indices.place(random_layout(random_index_type(random), p.pooled, false, random), random);
+    a.out.place(random_layout(p.type, p.pooled, false, random), random);
+    poolcore::ScatterSpec spec;
+    spec.n_axes = p.n_axes;
+    for (int i = 0; i < p.n_axes; ++i) spec.axes[i] = p.first + i;
+    spec.fresh = random.chance(50);
+    for_each(p.input, [&](const auto& at, std::size_t) {
+        a.values.write(at, static_cast<double>(random.between(1, 100)));
+    });
+    const std::int64_t places = random.chance(50) ? p.plane() : std::min<std::int64_t>(3, p.plane());
+    std::vector<double> want(static_cast<std::size_t>(a.out.layout.elements()), 0.0);
+    std::vector<std::pair<Shape, std::int64_t>> before;
+    for_each(p.pooled, [&](const auto& at, std::size_t number) {
+        const std::int64_t index = random.below(places);
+        a.indices.write(at, static_cast<double>(index));
+        for (std::size_t i = 0; i < before.size(); ++i)
+            if (before[i].second == index && p.same_plane(before[i].first, at)) want[i] = 0;
+        before.emplace_back(at, index);
+        for_each(p.input, [&](const auto& from, std::size_t) {
+            if (p.flat(from) == index && p.same_plane(at, from)) want[number] = a.values.read(from);
+        });
+    });
+    const auto run = [&] {
+        poolcore::RunControl control;
+        control.threads = static_cast<int>(random.between(1, 3));
+        return poolcore::gather(spec, a.values.view<poolcore::StridedView>(),
+                                a.indices.view<poolcore::StridedView>(),
+                                a.out.view<poolcore::MutableView>(), control);
+    };
+    CHECK(run() == poolcore::RunStatus::kDone);
+    check_result(a.out, want, "gather");
+    Shape at;
+    for (const auto n : p.pooled) at.push_back(random.below(n));
+    a.indices.write(at, static_cast<double>(p.plane()));
+    CHECK_THROWS(run(), poolcore::PoolError, "the size of a plane of");
+    CHECK(!a.out.arena.touched());
+}
+
 bool random_windows(const Problem& p, poolcore::PoolSpec& spec, Random& random) {
     spec.op = Op::kSum;
     spec.n_axes = p.n_axes;
@@ -239,6 +282,7 @@ void on_every_target(const One& one) {
 }  // namespace
 
 TEST(scatter_between_guards) { on_every_target(one_scatter); }
+TEST(gather_between_guards) { on_every_target(one_gather); }
 TEST(spread_between_guards) { on_every_target(one_spread); }
 
 TEST_MAIN()
