@@ -184,8 +184,11 @@ def layer_call(cls: Any, nd: int) -> Callable[..., Any]:
         inputs = (pooled(nd), np.zeros(pooled(nd).shape, int)) if "Unpool" in cls.__name__ else ()
         if "RoI" in cls.__name__:
             inputs = (image(nd), PARAMETERS["boxes"].legal(nd))
+        if "ModePool" in cls.__name__:
+            inputs = (image(nd).astype(np.uint8),)
         result = layer(*(inputs or (image(nd),)))
-        layer.backward(result[0] if isinstance(result, tuple) else result)
+        if not cls.__name__.startswith(("Median", "Mode")):  # which have no gradient
+            layer.backward(result[0] if isinstance(result, tuple) else result)
         return result
 
     return call

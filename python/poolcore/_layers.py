@@ -82,6 +82,8 @@ class Pooling:
 
     _axes: ClassVar[int]
     _shown: ClassVar[tuple[str, ...]] = ("kernel_size", "stride", "padding")
+    # Shown where they are not what they are by default.
+    _shown_unless: ClassVar[dict[str, Any]] = {}
 
     kernel_size: PerAxis
     stride: PerAxis
@@ -119,7 +121,10 @@ class Pooling:
 
     def __repr__(self) -> str:
         shown = [f"{name}={getattr(self, name)!r}" for name in self._shown]
-        if self.layout.endswith("C"):
+        for name, default in self._shown_unless.items():
+            text = repr(getattr(self, name))
+            shown += [f"{name}={text}"] if text != repr(default) else []
+        if self.layout and self.layout.endswith("C"):
             shown.append(f"layout={self.layout!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
@@ -134,6 +139,7 @@ class Extremum(Pooling):
     _shown: ClassVar[tuple[str, ...]] = (
         "kernel_size", "stride", "padding", "dilation", "ceil_mode",
     )  # fmt: skip
+    _shown_unless: ClassVar[dict[str, Any]] = {"return_indices": False}
     _forward: ClassVar[Callable[..., Any]]
     _backward: ClassVar[Callable[..., Array]]
 
@@ -228,6 +234,10 @@ class KeepsInput(Pooling):
 
 class Average(Window):
     """Means."""
+
+    _shown_unless: ClassVar[dict[str, Any]] = {
+        "ceil_mode": False, "count_include_pad": True, "divisor_override": None,
+    }  # fmt: skip
 
     divisor_override: SupportsIndex | None = None
 

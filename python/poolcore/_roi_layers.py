@@ -112,6 +112,7 @@ class RoIAlign(_Regions):
     """
 
     _shown = ("output_size", "spatial_scale", "sampling_ratio", "aligned")
+    _shown_unless: ClassVar[dict[str, Any]] = {"mode": "avg"}
 
     def __init__(
         self,

@@ -3,7 +3,8 @@
 A layer keeps its arguments, pools when it is called, and, while it is in training mode, what
 `backward` needs of the last call: the indices of maxima and minima, a copy of what norms were
 taken of, the shape alone for averages and sums. Nothing is saved in evaluation mode, and maxima are
-then found without indices.
+then found without indices. Medians and majorities have no gradient: `backward` of those layers
+raises NotImplementedError.
 
 Examples
 --------
@@ -47,8 +48,10 @@ from poolcore._layers import (
 )
 from poolcore._norm_layers import LPPool1d, LPPool2d, LPPool3d
 from poolcore._roi_layers import RoIAlign, RoIPool
+from poolcore._select_layers import MedianPool2d, MedianPool3d, ModePool2d, ModePool3d
 from poolcore._soft_backward import SoftPool1d, SoftPool2d, SoftPool3d
 from poolcore._stochastic_layers import StochasticPool1d, StochasticPool2d, StochasticPool3d
+from poolcore._whole_layers import GeMPool, SpatialPyramidPool
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -65,6 +68,7 @@ __all__ = [
     "AvgPool3d",
     "FractionalMaxPool2d",
     "FractionalMaxPool3d",
+    "GeMPool",
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
@@ -74,14 +78,19 @@ __all__ = [
     "MaxUnpool1d",
     "MaxUnpool2d",
     "MaxUnpool3d",
+    "MedianPool2d",
+    "MedianPool3d",
     "MinPool1d",
     "MinPool2d",
     "MinPool3d",
+    "ModePool2d",
+    "ModePool3d",
     "RoIAlign",
     "RoIPool",
     "SoftPool1d",
     "SoftPool2d",
     "SoftPool3d",
+    "SpatialPyramidPool",
     "StochasticPool1d",
     "StochasticPool2d",
     "StochasticPool3d",
