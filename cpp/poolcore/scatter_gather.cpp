@@ -1,7 +1,7 @@
-// The gradient of unpooling: from the places that indices name, unless a later index names the same.
-// So a plane's indices are read from the last to the first, and places are marked once they are
-// met: a byte for each, or a bit where planes are large, in bands where they are larger still. Part
-// of scatter.
+// The gradient of unpooling: from the places that indices name, unless a later index names the
+// same. So a plane's indices are read from the last to the first, and places are marked once they
+// are met: a byte for each, or a bit where planes are large, in bands where they are larger still.
+// Part of scatter.
 #include <algorithm>
 #include <cstring>
 #include <type_traits>
@@ -55,8 +55,8 @@ bool meet(std::uint8_t* met, std::int64_t at) {
 }
 
 // The values of a piece whose places lie in the band, the last first. The first band makes zeros of
-// the others, so that indices that change meanwhile leave nothing unwritten. `p` is a copy, for marks
-// may be anything's bytes to the compiler.
+// the others, so that indices that change meanwhile leave nothing unwritten. `p` is a copy, for
+// marks may be anything's bytes to the compiler.
 template <class T, bool kBits, class Place, class Step>
 void take(const Piece p, const std::int64_t* flat, const Place place_of, const Step to_step,
           const std::int64_t lanes, const std::int64_t lane) {
@@ -90,7 +90,8 @@ void take_piece(const ScatterNest& nest, const Piece& p, const std::int64_t* fla
         };
         take<T, kBits>(p, flat, place, p.to_step, p.lanes, lane);
     } else {
-        take<T, kBits>(p, flat, [](auto, auto at) { return at * std::int64_t{sizeof(T)}; }, item, 1, 0);
+        const auto place = [](auto, auto at) { return at * std::int64_t{sizeof(T)}; };
+        take<T, kBits>(p, flat, place, item, 1, 0);
     }
 }
 
@@ -124,7 +125,8 @@ struct Groups {
     }
 };
 
-// Line number `number` of a part from its end; false at a bad index. `groups` where there are bands.
+// Line number `number` of a part from its end; false at a bad index. `groups` where there are
+// bands.
 bool take_line(const Job& job, const ScatterPart& part, std::int64_t number, Piece piece,
                Groups* groups) {
     const ScatterLine line = scatter_line(job.nest, part, number);

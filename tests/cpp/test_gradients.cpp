@@ -1,63 +1,22 @@
-// scatter, gather and spread on small arrays between guard pages: every element type, random strides, all
-// targets. Whole numbers, which add up alike in any order; the order is the Python tests' matter.
+// scatter, gather and spread on small arrays between guard pages: every element type, random
+// strides, all targets. Whole numbers, which add up alike in any order; the order is the Python
+// tests' matter.
 #include <algorithm>
 #include <utility>
 
 #include "cases.hpp"
+#include "guarded_array.hpp"
 #include "jobs.hpp"
 #include "poolcore/error.hpp"
 #include "poolcore/scatter.hpp"
 #include "poolcore/spread.hpp"
 
 using namespace cases;
+using guarded::Array;
+using guarded::random_layout;
+using guarded::Shape;
 
 namespace {
-
-constexpr std::size_t kArena = 1 << 18;
-using Shape = std::vector<std::int64_t>;
-
-// One array of the call in memory of its own.
-struct Array {
-    explicit Array(bool read_only) : arena(kArena, read_only) {}
-
-    void place(const Layout& wanted, Random& random) {
-        layout = wanted;
-        const auto flush = random.chance(50) ? guard::Flush::kFront : guard::Flush::kBack;
-        first = arena.place(layout.bytes, flush, static_cast<std::size_t>(random.below(9)));
-        std::fill_n(arena.writable(), layout.bytes, std::byte{guard::Arena::kFill});
-        arena.fill();
-        std::fill_n(arena.writable(), layout.bytes, std::byte{guard::Arena::kFill});
-    }
-    template <class View>
-    View view() const {
-        return layout.at<View>(first);
-    }
-    void write(const Shape& at, double value) {
-        const auto seen = view<poolcore::StridedView>();
-        const naive::Number number{value, static_cast<std::int64_t>(value)};
-        write_bits(arena.writable() + (seen.data - first) + offset_of(seen, at),
-                   naive::bits_of(number, layout.dtype), layout.dtype);
-    }
-    double read(const Shape& at) const {
-        const auto seen = view<poolcore::StridedView>();
-        const naive::Number n = naive::read(seen.data + offset_of(seen, at), layout.dtype);
-        return poolcore::is_float(layout.dtype) ? n.real : static_cast<double>(n.whole);
-    }
-
-    guard::Arena arena;
-    Layout layout;
-    std::byte* first = nullptr;
-};
-
-Layout random_layout(DType type, const Shape& shape, bool repeat, Random& random) {
-    std::vector<std::size_t> order(shape.size());
-    for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-    for (std::size_t i = order.size(); i > 1; --i)
-        if (random.chance(40))
-            std::swap(order[i - 1], order[static_cast<std::size_t>(random.below(
-                                        static_cast<std::int64_t>(i)))]);
-    return make_layout(type, shape, order, random.chance(50), repeat, random);
-}
 
 // Shapes of the results of a pooling and of its input, alike but for `n_axes` axes from `first`.
 struct Problem {
@@ -178,7 +137,8 @@ void one_gather(Arrays& a, Random& random) {
     for_each(p.input, [&](const auto& at, std::size_t) {
         a.values.write(at, static_cast<double>(random.between(1, 100)));
     });
-    const std::int64_t places = random.chance(50) ? p.plane() : std::min<std::int64_t>(3, p.plane());
+    const std::int64_t few = std::min<std::int64_t>(3, p.plane());
+    const std::int64_t places = random.chance(50) ? p.plane() : few;
     std::vector<double> want(static_cast<std::size_t>(a.out.layout.elements()), 0.0);
     std::vector<std::pair<Shape, std::int64_t>> before;
     for_each(p.pooled, [&](const auto& at, std::size_t number) {
@@ -188,7 +148,8 @@ void one_gather(Arrays& a, Random& random) {
             if (before[i].second == index && p.same_plane(before[i].first, at)) want[i] = 0;
         before.emplace_back(at, index);
         for_each(p.input, [&](const auto& from, std::size_t) {
-            if (p.flat(from) == index && p.same_plane(at, from)) want[number] = a.values.read(from);
+            if (p.flat(from) == index && p.same_plane(at, from))
+                want[number] = a.values.read(from);
         });
     });
     const auto run = [&] {
