@@ -357,7 +357,7 @@ def test_operations_are_right_and_reported() -> None:
         assert not notes
         names.append(row.name)
     assert len(set(names)) == len(names)
-    text = operations.report([next(operations.adaptive())], SETTINGS)
+    text = operations.report([next(operations.all_operations())], SETTINGS)
     assert "geometric mean" in text
     assert names[0] in text
 
