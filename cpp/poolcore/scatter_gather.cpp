@@ -54,18 +54,19 @@ bool meet(std::uint8_t* met, std::int64_t at) {
     return first;
 }
 
-// The values of a piece whose places lie in the band, the last first. The first band makes zeros of
-// the others, so that indices that change meanwhile leave nothing unwritten. `p` is a copy, for
-// marks may be anything's bytes to the compiler.
-template <class T, bool kBits, class Place, class Step>
+// The values of a piece whose places lie in the band, the last first; `kBits` where there may be
+// bands. The first band makes zeros of the others, so that indices that change meanwhile leave
+// nothing unwritten. `p` is a copy, for marks may be anything's bytes to the compiler.
+template <class T, bool kBits, class Place, class Step, class Lanes>
 void take(const Piece p, const std::int64_t* flat, const Place place_of, const Step to_step,
-          const std::int64_t lanes, const std::int64_t lane) {
+          const Lanes lanes, const bool along_lanes) {
     for (std::int64_t i = p.n - 1; i >= 0; --i) {
         const std::int64_t at = flat[i];
         T value = 0;
-        if (at >= p.lo && at < p.hi) {
+        if (!kBits || (at >= p.lo && at < p.hi)) {
             std::memcpy(&value, p.from + place_of(i, at), sizeof value);
-            const bool first = meet<kBits>(p.met, (at - p.lo) * lanes + i * lane);
+            const std::int64_t mark = (at - (kBits ? p.lo : 0)) * lanes;
+            const bool first = meet<kBits>(p.met, along_lanes ? mark + i : mark);
             value = first ? value : T{0};
         } else if (p.lo > 0) {
             continue;
@@ -77,21 +78,22 @@ void take(const Piece p, const std::int64_t* flat, const Place place_of, const S
 template <class T, bool kBits>
 void take_piece(const ScatterNest& nest, const Piece& p, const std::int64_t* flat) {
     constexpr std::integral_constant<std::int64_t, sizeof(T)> item;
-    const std::int64_t lane = nest.along_lanes() ? 1 : 0;
+    constexpr std::integral_constant<std::int64_t, 1> one;
+    const bool along_lanes = nest.along_lanes();
     if (!nest.linear) {
         std::int64_t places[kBlock];
         std::copy_n(flat, p.n, places);
         flat_to_bytes(nest, places, p.n);
         const auto place = [&](std::int64_t i, auto) { return places[i] + i * p.from_step; };
-        take<T, kBits>(p, flat, place, p.to_step, p.lanes, lane);
-    } else if (nest.along_lanes() || p.place_step != item || p.to_step != item) {
+        take<T, kBits>(p, flat, place, p.to_step, p.lanes, along_lanes);
+    } else if (along_lanes || p.place_step != item || p.to_step != item) {
         const auto place = [step = p.place_step, next = p.from_step](auto i, auto at) {
             return at * step + i * next;
         };
-        take<T, kBits>(p, flat, place, p.to_step, p.lanes, lane);
+        take<T, kBits>(p, flat, place, p.to_step, p.lanes, along_lanes);
     } else {
         const auto place = [](auto, auto at) { return at * std::int64_t{sizeof(T)}; };
-        take<T, kBits>(p, flat, place, item, 1, 0);
+        take<T, kBits>(p, flat, place, item, one, false);
     }
 }
 
@@ -149,30 +151,35 @@ bool take_line(const Job& job, const ScatterPart& part, std::int64_t number, Pie
     return true;
 }
 
+// The lines of a part for the band of `piece`, from the last to the first.
+ReadStatus take_band(const Job& job, const ScatterPart& part, const Piece& piece, Groups* groups) {
+    std::int64_t since_poll = 0;
+    std::memset(piece.met, 0, static_cast<std::size_t>(job.mark_bytes(part.lanes)));
+    for (std::int64_t number = scatter_lines(job.nest) - 1; number >= 0; --number) {
+        if (piece.lo > 0 && !groups->meet(number, piece)) continue;
+        if (!take_line(job, part, number, piece, groups)) return ReadStatus::kRefused;
+        since_poll += std::min(job.nest.position[2].n, kLongestLine);
+        if (since_poll < kPollEvery) continue;
+        since_poll = 0;
+        if (stop_requested()) return ReadStatus::kStopped;
+    }
+    return ReadStatus::kDone;
+}
+
 ReadStatus take_part(const Job& job, const ScatterPart& part) {
     const std::int64_t bytes = job.mark_bytes(part.lanes);
-    const std::int64_t lines = scatter_lines(job.nest);
     TaskScratch scratch(Scratch::footprint(bytes));
     Piece piece{};
     piece.lanes = part.lanes;
     piece.met = reinterpret_cast<std::uint8_t*>((*scratch).take(bytes));
-    Groups groups(lines);
-    const bool bands = job.band < job.nest.plane;
-    std::int64_t since_poll = 0;
-    do {
-        piece.lo = piece.hi;
+    piece.hi = job.nest.plane;
+    if (job.band == job.nest.plane) return take_band(job, part, piece, nullptr);
+    Groups groups(scatter_lines(job.nest));
+    for (; piece.lo < job.nest.plane; piece.lo = piece.hi) {
         piece.hi = std::min(piece.lo + job.band, job.nest.plane);
-        std::memset(piece.met, 0, static_cast<std::size_t>(bytes));
-        for (std::int64_t number = lines - 1; number >= 0; --number) {
-            if (piece.lo > 0 && !groups.meet(number, piece)) continue;
-            if (!take_line(job, part, number, piece, bands ? &groups : nullptr))
-                return ReadStatus::kRefused;
-            since_poll += std::min(job.nest.position[2].n, kLongestLine);
-            if (since_poll < kPollEvery) continue;
-            since_poll = 0;
-            if (stop_requested()) return ReadStatus::kStopped;
-        }
-    } while (piece.hi < job.nest.plane);
+        const ReadStatus status = take_band(job, part, piece, &groups);
+        if (status != ReadStatus::kDone) return status;
+    }
     return ReadStatus::kDone;
 }
 
