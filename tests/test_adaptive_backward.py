@@ -183,6 +183,20 @@ def test_pytorch(rng: np.random.Generator) -> None:
             tensor.grad = None
 
 
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [((1500,), (7,)), ((1400,), (7,)), ((1499,), (149,)), ((70_000,), (3,)), ((60, 41), (59, 40))],
+    ids=str,
+)
+def test_many_lines_and_one(shape: Any, size: Any, rng: np.random.Generator) -> None:
+    """Long lines go side by side where there are many, one alone for itself: the same bits."""
+    grad = rng.standard_normal((2, 9, *size)).astype(np.float32)
+    back = mean_backward(len(shape))
+    want = [[back(line[None], (1, *shape))[0] for line in image] for image in grad]
+    for threads in THREADS:
+        assert_same(back(grad, (2, 9, *shape), threads=threads), np.array(want))
+
+
 def test_empty_and_wrong_shapes() -> None:
     back = poolcore.adaptive_avg_pool2d_backward
     assert back(np.ones((0, 3, 2, 2)), (0, 3, 5, 4)).shape == (0, 3, 5, 4)

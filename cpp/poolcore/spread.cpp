@@ -15,6 +15,8 @@ constexpr std::int64_t kScratchMost = 512 * 1024;
 constexpr std::int64_t kMostFloats = 4096;       // windows over an element, added in float32
 constexpr double kFloatDivisor = 16777216;       // 2^24: whole numbers a float holds
 constexpr std::int64_t kSmallPlane = 1024;       // elements
+constexpr std::int64_t kSmallPlaneInPieces = 64 * 1024;
+constexpr std::int64_t kManyPhases = 128;
 constexpr std::int64_t kLeastLanes = 16;         // lanes of a task: a cache line or more
 constexpr std::int64_t kLeastRows = 8;           // rows of a task that splits a plane for threads
 constexpr std::int64_t kAloneBytes = 64 * 1024;  // below, waking a thread does not pay
@@ -32,8 +34,13 @@ void set_axes(SpreadJob& job, const StridedView& grad, const MutableView& out) {
     for (int i = 0; i < plan.rank; ++i)
         if (!pooled[i] && out.shape[i] > 1)
             job.batch[job.n_batch++] = {out.shape[i], grad.strides[i], out.strides[i]};
-    // Many small planes cost less side by side than one after the other.
-    const bool small = times(times(job.axis[0].n, job.axis[1].n), job.axis[2].n) <= kSmallPlane;
+    // Many small planes cost less side by side than one after the other; larger ones, too, where
+    // the elements of a row go one by one, or those of a line in many pieces.
+    const std::int64_t rows = times(job.axis[0].n, job.axis[1].n);
+    const std::int64_t elements = times(rows, job.axis[2].n);
+    const bool pieces =
+        job.cover[2].adaptive() || (rows == 1 && job.cover[2].phases() >= kManyPhases);
+    const bool small = elements <= (pieces ? kSmallPlaneInPieces : kSmallPlane);
     int best = -1;
     for (int i = 0; i < job.n_batch; ++i) {
         const std::int64_t stride = std::abs(job.batch[i].out);

@@ -70,7 +70,7 @@ class Spreader {
             if (x == 2 && !one_by_one()) n = std::min(n, job.cover[2].phases());
             const std::int64_t bytes = n * static_cast<std::int64_t>(sizeof(Covering));
             coverings_[x] = reinterpret_cast<Covering*>(scratch.take(bytes));
-            for (std::int64_t i = 0; i < n; ++i) coverings_[x][i] = job.cover[x].at(task.lo[x] + i);
+            job.cover[x].list(task.lo[x], n, coverings_[x]);
         }
     }
 

@@ -88,6 +88,17 @@ class Cover {
         return clipped(c);
     }
 
+    // Those of `n` elements from p on.
+    void list(std::int64_t p, std::int64_t n, Covering* to) const {
+        if (!adaptive()) {
+            for (std::int64_t i = 0; i < n; ++i) to[i] = at(p + i);
+            return;
+        }
+        AdaptiveWindows windows(turned_, p);
+        for (std::int64_t i = 0; i < n; ++i, windows.next())
+            to[i] = {windows.start(), windows.length(), 0, windows.length()};
+    }
+
     // From the first to the last window over the elements [p0, p1), whether they exist or not.
     WindowRange around(std::int64_t p0, std::int64_t p1) const {
         if (adaptive()) return {turned_.start(p0), turned_.start(p1 - 1) + turned_.length(p1 - 1)};
