@@ -136,7 +136,7 @@ double soft(const std::vector<double>& taps, int lanes = 1, std::size_t piece = 
 
 TEST(soft_pool_at_its_limits) {
     for (const double x : {0.1, -3.0, 0.0, 1e308, -1e308, 5e-324, HUGE_VAL, -HUGE_VAL})
-        for (const std::size_t n : {1, 2, 3, 7}) CHECK(soft(std::vector<double>(n, x)) == x);
+        for (const unsigned n : {1u, 2u, 3u, 7u}) CHECK(soft(std::vector<double>(n, x)) == x);
     CHECK(soft({-INFINITY, -INFINITY}) == -INFINITY);
     CHECK(std::isnan(soft({1, NAN, INFINITY})));
     CHECK(soft({1, INFINITY, -INFINITY}) == INFINITY);
@@ -158,7 +158,7 @@ TEST(lanes_and_pieces) {
     taps[31] = -INFINITY;
     const double want = soft(taps);
     for (const int lanes : {1, 2, 3, 7, 8, 63, 64})
-        for (const std::size_t piece : {1, 5, 16, 60}) CHECK(soft(taps, lanes, piece) == want);
+        for (const unsigned piece : {1u, 5u, 16u, 60u}) CHECK(soft(taps, lanes, piece) == want);
     taps[17] = NAN;
     for (const int lanes : {1, 5}) CHECK(std::isnan(soft(taps, lanes, 60)));
 }
