@@ -209,7 +209,8 @@ class Emitted(NamedTuple):
 class Totals(Levels):
     """Means and sums. Integer sums in 32 or 64 bits, whichever holds them; floats in float64.
 
-    The first two levels are pooled from x itself, which the kernels do fastest.
+    The first two levels are pooled from x itself, which the kernels do fastest. Means of integers
+    are made of their own sums from the second level on, where these are carried further.
     """
 
     def __init__(self, plan: Plan, levels: int, x: Array, accumulator: Any) -> None:
@@ -223,18 +224,21 @@ class Totals(Levels):
         return [self.plan.pool(carried[0], kernel, "sum", dtype=self.accumulator)]
 
     def emit(self, lengths: Sequence[int], at: Emitted) -> None:
-        plan, source = self.plan, at.carried[0]
+        plan, source, start = self.plan, at.carried[0], at.start
+        exact = plan.op == "avg" and self.accumulator.kind in "iu"
+        if at.level >= 2 and exact and at.above is not None:
+            source, start = at.above[0], at.level
         options = {"dtype": at.out.dtype, "out": at.out}
-        kernel = plan.kernel(source, at.level - at.start)
-        if plan.op == "sum" or at.start == 0:
+        kernel = plan.kernel(source, at.level - start)
+        if plan.op == "sum" or start == 0:
             plan.pool(source, kernel, plan.op, **options)
             return
-        steps = [f ** (at.level - at.start) for f in plan.factors]
+        steps = [f ** (at.level - start) for f in plan.factors]
         for region in regions(plan, lengths, at.level):
             under = [(lo * s, hi * s) for (lo, hi), s in zip(region.where, steps, strict=True)]
             part = plan.cut(source, under)
             options["out"] = plan.cut(at.out, region.where)
-            plan.pool(part, plan.kernel(part, at.level - at.start), "avg",
+            plan.pool(part, plan.kernel(part, at.level - start), "avg",
                       divisor=region.elements, **options)  # fmt: skip
 
 
