@@ -17,6 +17,8 @@ constexpr double kFloatDivisor = 16777216;       // 2^24: whole numbers a float 
 constexpr std::int64_t kSmallPlane = 1024;       // elements
 constexpr std::int64_t kSmallPlaneInPieces = 64 * 1024;
 constexpr std::int64_t kManyPhases = 128;
+constexpr std::int64_t kNarrow = 16;             // elements of a row
+constexpr std::int64_t kNarrowLanes = 4;         // planes
 constexpr std::int64_t kLeastLanes = 16;         // lanes of a task: a cache line or more
 constexpr std::int64_t kLeastRows = 8;           // rows of a task that splits a plane for threads
 constexpr std::int64_t kAloneBytes = 64 * 1024;  // below, waking a thread does not pay
@@ -35,16 +37,18 @@ void set_axes(SpreadJob& job, const StridedView& grad, const MutableView& out) {
         if (!pooled[i] && out.shape[i] > 1)
             job.batch[job.n_batch++] = {out.shape[i], grad.strides[i], out.strides[i]};
     // Many small planes cost less side by side than one after the other; larger ones, too, where
-    // the elements of a row go one by one, or those of a line in many pieces.
+    // the elements of a row go one by one, or those of a line in many pieces, or rows are short.
     const std::int64_t rows = times(job.axis[0].n, job.axis[1].n);
     const std::int64_t elements = times(rows, job.axis[2].n);
     const bool pieces =
         job.cover[2].adaptive() || (rows == 1 && job.cover[2].phases() >= kManyPhases);
     const bool small = elements <= (pieces ? kSmallPlaneInPieces : kSmallPlane);
+    const bool narrow = job.axis[2].n <= (job.cover[2].phases() > 1 ? kNarrow : kNarrow / 2);
     int best = -1;
     for (int i = 0; i < job.n_batch; ++i) {
         const std::int64_t stride = std::abs(job.batch[i].out);
-        if (!small && stride >= std::abs(job.axis[2].out)) continue;
+        const bool beside = small || (narrow && job.batch[i].n >= kNarrowLanes);
+        if (!beside && stride >= std::abs(job.axis[2].out)) continue;
         if (best < 0 || stride < std::abs(job.batch[best].out)) best = i;
     }
     if (best < 0) return;
