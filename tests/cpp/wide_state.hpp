@@ -1,0 +1,21 @@
+// Whether the upper halves of AVX registers hold something, as XGETBV tells where it can. A kernel
+// that returns so makes all SSE code that follows slow on CPUs that keep two states.
+#pragma once
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+inline bool wide_state_in_use() {
+#if defined(__x86_64__)
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    constexpr unsigned kOsxsave = 1u << 27, kTellsInUse = 1u << 2;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & kOsxsave)) return false;
+    if (!__get_cpuid_count(0xd, 1, &a, &b, &c, &d) || !(a & kTellsInUse)) return false;
+    __asm__ volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(1));
+    constexpr unsigned kHalves = 1u << 2 | 1u << 6;  // of ymm0 to ymm15, and of zmm0 to zmm15
+    return (a & kHalves) != 0;
+#else
+    return false;
+#endif
+}
