@@ -29,6 +29,14 @@ void *malloc(size_t size) {
     return fails() ? NULL : real(size);
 }
 
+#ifdef __GLIBC__ /* where dlsym itself asks calloc for memory */
+void *__libc_calloc(size_t count, size_t size);
+
+void *calloc(size_t count, size_t size) {
+    return fails() ? NULL : __libc_calloc(count, size);
+}
+#endif
+
 void *realloc(void *p, size_t size) {
     REAL(realloc)
     return fails() ? NULL : real(p, size);

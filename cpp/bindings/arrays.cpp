@@ -52,6 +52,7 @@ bool attribute_is(PyObject* object, const char* attribute, std::string_view want
                            ? PyUnicode_AsUTF8AndSize(value.ptr(), &size)
                            : nullptr;
     if (!utf8) {
+        if (PyErr_ExceptionMatches(PyExc_MemoryError)) throw PythonError{};
         PyErr_Clear();
         return false;
     }

@@ -64,7 +64,9 @@ void set_python_error() {
     } catch (const std::bad_alloc&) {
         PyErr_SetString(PyExc_MemoryError, "poolcore: not enough memory for scratch");
     } catch (const std::exception& error) {
-        PyErr_SetString(PyExc_RuntimeError, error.what());
+        // pybind11 has words of its own where Python has said already that there is no memory.
+        if (!PyErr_ExceptionMatches(PyExc_MemoryError))
+            PyErr_SetString(PyExc_RuntimeError, error.what());
     }
 }
 
