@@ -1,5 +1,6 @@
-"""Fixtures of the test-suite: targets, thread counts, random numbers.
+"""Fixtures of the test-suite: targets, thread counts, random numbers; the allocator of its arrays.
 
+Arrays that tests make lie between guard pages (guarded.py) wherever that can be.
 Long sweeps are marked slow and left out by default: `pytest -m slow` runs them.
 """
 
@@ -12,7 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+import guarded
 import support
+
+GUARDED = guarded.start()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -22,9 +26,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_report_header() -> str:
     try:
-        return f"poolcore targets: {', '.join(support.targets())}"
+        pages = "between guard pages" if GUARDED else "unguarded"
+        return f"poolcore targets: {', '.join(support.targets())}; arrays {pages}"
     except Exception as error:  # the tests themselves will say what is wrong
         return f"poolcore: {error}"
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if GUARDED:
+        terminalreporter.write_line(f"{guarded.arrays():,} arrays lay between guard pages")
 
 
 @pytest.fixture
