@@ -67,17 +67,25 @@ Expected expect(std::int64_t in, const AxisParams& p, PadMode mode, bool ceil_mo
     return x;
 }
 
-std::string print(std::int64_t in, const AxisParams& p, PadMode mode, bool ceil_mode) {
+// What was asked for, in words only where a check has failed.
+struct Asked {
+    std::int64_t in;
+    AxisParams p;
+    PadMode mode;
+    bool ceil_mode;
+};
+
+std::string print(const Asked& a) {
     std::string text;
-    for (const auto v : {in, p.kernel, p.stride, p.dilation, p.pad_lo, p.pad_hi}) {
+    for (const auto v : {a.in, a.p.kernel, a.p.stride, a.p.dilation, a.p.pad_lo, a.p.pad_hi}) {
         text += std::to_string(v) + " ";
     }
     return "in kernel stride dilation pads: " + text + "mode " +
-           std::to_string(static_cast<int>(mode)) + (ceil_mode ? " ceil" : "");
+           std::to_string(static_cast<int>(a.mode)) + (a.ceil_mode ? " ceil" : "");
 }
 
 #define CHECK_CASE(condition) \
-    if (!(condition)) check::fail(__FILE__, __LINE__, #condition " for " + text)
+    if (!(condition)) check::fail(__FILE__, __LINE__, #condition " for " + print(asked))
 
 // Taps of window `o` inside [lo, hi), in closed form.
 TapRange taps_in_closed_form(const Expected& x, Wide o, Wide lo, Wide hi) {
@@ -111,7 +119,7 @@ bool inside(const Expected& x, Wide o) {
     return start >= 0 && start + x.e <= x.n;
 }
 
-void check_interior(const AxisGeometry& g, const Expected& x, const std::string& text) {
+void check_interior(const AxisGeometry& g, const Expected& x, const Asked& asked) {
     const TapRange whole = g.interior();
     if (whole.count() == 0) {
         // Nothing inside: then neither at the first window that starts in the input.
@@ -125,14 +133,14 @@ void check_interior(const AxisGeometry& g, const Expected& x, const std::string&
     CHECK_CASE(whole.last == g.out || !inside(x, whole.last));
 }
 
-void check_windows(const AxisGeometry& g, const Expected& x, const std::string& text) {
+void check_windows(const AxisGeometry& g, const Expected& x, const Asked& asked) {
     for (const std::int64_t o : {std::int64_t{0}, g.out / 2, g.out - 1}) {
         CHECK_CASE(same_taps(g.taps(o), taps_in_closed_form(x, o, 0, x.n)));
         CHECK_CASE(same_taps(g.padded_taps(o), taps_in_closed_form(x, o, -x.lo, x.n + x.hi)));
     }
 }
 
-void check_all_windows(const AxisGeometry& g, const Expected& x, const std::string& text) {
+void check_all_windows(const AxisGeometry& g, const Expected& x, const Asked& asked) {
     for (std::int64_t o = 0; o < g.out; ++o) {
         CHECK_CASE(g.start(o) == o * x.s - x.lo);
         const TapRange real = taps_counted(x, o, 0, x.n);
@@ -144,7 +152,7 @@ void check_all_windows(const AxisGeometry& g, const Expected& x, const std::stri
 
 // True when the axis is legal.
 bool check_axis(std::int64_t in, const AxisParams& p, PadMode mode, bool ceil_mode, bool small) {
-    const std::string text = print(in, p, mode, ceil_mode);
+    const Asked asked{in, p, mode, ceil_mode};
     const Expected x = expect(in, p, mode, ceil_mode);
     try {
         const AxisGeometry g = poolcore::make_axis_geometry(in, p, mode, ceil_mode, kNames);
@@ -155,9 +163,9 @@ bool check_axis(std::int64_t in, const AxisParams& p, PadMode mode, bool ceil_mo
         CHECK_CASE(g.out == x.out);
         CHECK_CASE(g.effective() == x.e);
         if (g.out != x.out) return true;
-        check_interior(g, x, text);
-        check_windows(g, x, text);
-        if (small) check_all_windows(g, x, text);
+        check_interior(g, x, asked);
+        check_windows(g, x, asked);
+        if (small) check_all_windows(g, x, asked);
     } catch (const poolcore::PoolError& error) {
         CHECK_CASE(!x.legal);
         CHECK_CASE(error.kind() == poolcore::ErrorKind::kValue);
@@ -240,6 +248,30 @@ TEST(extreme_numbers) {
         legal += check_axis(any(), p, mode, random() % 2 == 0, false);
     }
     CHECK(legal > check::rounds(20000));
+}
+
+// Mostly legal axes, of as many small lengths as large ones; 100 million in the long form.
+TEST(random_axes) {
+    std::mt19937_64 random(2);
+    const auto any = [&] { return static_cast<std::int64_t>(random() >> (1 + random() % 63)); };
+    const auto below = [&](std::int64_t n) {
+        return std::min(any(), n - 1);  // n > 0
+    };
+    long legal = 0;
+    const long rounds = check::rounds(2000000);
+    for (long i = 0; i < rounds; ++i) {
+        const std::uint64_t choice = random();
+        const std::int64_t in = 1 + below(kMost);
+        const std::int64_t reach = choice % 8 == 0 ? any() : below(in);
+        AxisParams p{1, 1 + below(kMost), choice / 8 % 2 == 0 ? 1 : 1 + below(kMost), 0, 0};
+        p.kernel = 1 + reach / p.dilation;
+        if (choice / 16 % 2 == 0) p.pad_lo = below(p.dilation * (p.kernel - 1) + 1);
+        if (choice / 32 % 2 == 0) p.pad_hi = below(p.dilation * (p.kernel - 1) + 1);
+        const auto mode = static_cast<PadMode>(choice / 64 % 8 < 4 ? 0 : choice / 64 % 4);
+        legal += check_axis(in, p, mode, choice / 512 % 2 == 0, false);
+    }
+    CHECK(legal > rounds / 2);
+    std::printf("     %ld axes, %ld of them legal\n", rounds, legal);
 }
 
 TEST(the_largest_legal_axes) {

@@ -11,12 +11,14 @@ using poolcore::Target;
 
 namespace {
 
-void sweep_widths(DType dtype, Op op) {
+// How many calls were compared.
+long sweep_widths(DType dtype, Op op) {
     const auto item = static_cast<std::int64_t>(poolcore::item_size(dtype));
     const std::int64_t lanes = 64 / item;  // of the widest target
     Random random(static_cast<std::uint64_t>(dtype) * 16 + static_cast<std::uint64_t>(op));
     Bench bench(kArena);
     const auto targets = usable_targets();
+    long calls = 0;
     for (std::int64_t width = 1; width <= 4 * lanes + 3; ++width) {
         for (long done = 0; done < check::rounds(2);) {
             Case c;
@@ -26,14 +28,19 @@ void sweep_widths(DType dtype, Op op) {
             for (const Target target : targets) {
                 poolcore::set_target(poolcore::name(target));
                 bench.run_and_compare(1);
+                ++calls;
             }
         }
     }
     poolcore::set_target("auto");
+    return calls;
 }
 
 void sweep_types(Op op) {
-    for (int i = 0; i < poolcore::kNumDTypes; ++i) sweep_widths(static_cast<DType>(i), op);
+    long calls = 0;
+    for (int i = 0; i < poolcore::kNumDTypes; ++i) calls += sweep_widths(static_cast<DType>(i), op);
+    std::printf("     %ld calls between guard pages\n", calls);
+    CHECK(calls >= check::rounds(3000) * static_cast<long>(usable_targets().size()));
 }
 
 // A float32 image big enough for threads and for more than one task.
