@@ -56,8 +56,11 @@ TESTS = Path(__file__).parent
 # The core's own tests, which ctest runs under sanitizers.
 ELSEWHERE = {
     1: ["cpp/test_geometry.cpp"],
+    3: ["cpp/test_geometry.cpp"],
     7: ["cpp/test_geometry.cpp"],
-    22: ["cpp/test_run.cpp", "cpp/test_select.cpp", "cpp/test_gradients.cpp"],
+    13: ["cpp/test_roi.cpp"],
+    21: ["cpp/test_threads.cpp"],
+    22: ["cpp/test_run.cpp", "cpp/test_select.cpp", "cpp/test_gradients.cpp", "cpp/test_roi.cpp"],
     33: ["cpp/test_threads.cpp"],
     34: ["cpp/test_processes.cpp"],
 }

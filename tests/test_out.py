@@ -169,7 +169,7 @@ def test_random_views_against_numpy(rng: np.random.Generator) -> None:
     """Refused exactly when NumPy says that the two share memory."""
     base = np.zeros(400, np.float32)
     seen = {True: 0, False: 0}
-    for _ in range(3000):
+    for _ in range(10_000):
 
         def view(n: int) -> np.ndarray:
             step = int(rng.integers(1, 6)) * (1 if rng.random() < 0.7 else -1)

@@ -78,6 +78,39 @@ def test_bad_boxes(function: Any, boxes: Any, error: type[Exception], message: s
     assert (out == 7).all()
 
 
+NUMBERS = [0, 5e-324, 1e-310, 0.5, 7, 2**31, 2**53, 2.0**63, 1e30, 1e300, 1.79e308]
+
+
+@pytest.mark.failure(13)
+def test_a_million_boxes_of_any_numbers(rng: np.random.Generator) -> None:
+    """Corners from denormals to the largest: what comes out is in the image, or 0 beside it."""
+    x = rng.random((2, 1, 5, 7)) + 1
+    count = 10**6
+    corners = rng.standard_normal((count, 4)) * 10.0 ** rng.integers(-320, 308, (count, 4))
+    some = rng.choice(NUMBERS, (count, 4)) * rng.choice([-1, 1], (count, 4))
+    corners = np.where(rng.random((count, 4)) < 0.4, some, corners)
+    boxes = np.column_stack([rng.integers(0, 2, count), corners])
+    assert np.isfinite(boxes).all()
+    values, indices = poolcore.roi_pool(x, boxes, 1, return_indices=True)
+    assert ((indices >= -1) & (indices < 35)).all()
+    image = x.reshape(2, 35)[boxes[:, 0].astype(int)]
+    at = indices.reshape(count, 1)
+    found = np.where(at < 0, 0, np.take_along_axis(image, np.maximum(at, 0), 1))
+    assert (found == values.reshape(count, 1)).all()
+    for how in ((1.0, 0), (1.0, 2, True), (0.25, 2**62, True), (1.0, 3, False, "max")):
+        values = poolcore.roi_align(x, boxes, 1, *how)
+        assert ((values >= 0) & (values <= x.max() * (1 + 1e-14))).all(), how
+    for bad in (NAN, math.inf, -math.inf):
+        for column in range(5):
+            row = int(rng.integers(count))
+            before, boxes[row, column] = boxes[row, column], bad
+            match = rf"boxes\[{row}\]\[{column}\]={bad} "
+            for function in (poolcore.roi_pool, poolcore.roi_align):
+                with pytest.raises(ValueError, match=match):
+                    function(x, boxes, 1)
+            boxes[row, column] = before
+
+
 def test_other_bad_arguments() -> None:
     x, box = np.ones((1, 2, 4, 4)), np.array([[0, 0, 0, 1, 1]])
     for function in (poolcore.roi_pool, poolcore.roi_align):

@@ -1,6 +1,7 @@
 // Regions of interest on small arrays between guard pages: boxes of every size and place, on all
 // targets and some threads, against sums over single samples.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -98,6 +99,25 @@ struct Question {
                 boxes.push_back(static_cast<double>(random.between(-8, 24)) / 16 * size + moved);
         }
         spec.boxes = boxes.data();
+    }
+
+    // So many boxes of one bin, their corners of any bits that are finite numbers.
+    void take_any_boxes(std::int64_t n, Random& random) {
+        const double sizes[] = {0, -0.0, 5e-324, 1e-310, 1, 0x1p31, 0x1p53, 0x1p63, 1e30, 1.7e308};
+        boxes.clear();
+        for (std::int64_t i = 0; i < n; ++i) {
+            boxes.push_back(static_cast<double>(random.below(in[0])));
+            while (boxes.size() % 5 != 0) {
+                double corner = random.chance(50) ? std::bit_cast<double>(random.bits())
+                                                  : sizes[random.below(10)];
+                if (random.chance(30)) corner = -corner;
+                if (std::isfinite(corner)) boxes.push_back(corner);
+            }
+        }
+        spec.boxes = boxes.data();
+        spec.n_boxes = n;
+        spec.size[0] = spec.size[1] = 1;
+        shape(out, n, in[spec.channel_axis()], 1, 1);
     }
 
    private:
@@ -250,6 +270,30 @@ TEST(boxes_of_every_size) {
         check_values(q, x, y, index);
         check_gradient(q, x, y, index, control, back, random);
     }
+}
+
+// A million in the long form.
+TEST(boxes_of_any_numbers) {
+    Random random(2);
+    Dense x(true), y(false), index(false);
+    const long rounds = check::rounds(200);
+    for (long i = 0; i < rounds; ++i) {
+        Question q(random);
+        q.take_any_boxes(100, random);
+        x.place(q.dtype, q.in, random);
+        fill(x, random);
+        y.place(roi_dtype(q.spec.mode, q.dtype), q.out, random);
+        index.place(DType::kInt64, q.out, random);
+        const bool pools = q.spec.mode == RoiMode::kPool;
+        CHECK(run_roi(q.spec, x.seen(), y.view, pools ? &index.view : nullptr, {}) ==
+              RunStatus::kDone);
+        CHECK(!y.arena.touched() && !index.arena.touched());
+        for (std::size_t at = 0; at < y.bytes; at += item_size(y.view.dtype)) {
+            const double value = y.value(static_cast<std::int64_t>(at));
+            CHECK(value >= 0 && value <= 100.1);
+        }
+    }
+    std::printf("     %ld boxes\n", rounds * 100);
 }
 
 }  // namespace
