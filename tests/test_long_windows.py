@@ -188,3 +188,49 @@ for seed in range(4):
 
 def test_between_guard_pages() -> None:
     assert_runs(guard(3, pages=16) + GUARDED, timeout=300)
+
+
+@pytest.mark.parametrize("rows", [2, 5, 9])
+@pytest.mark.parametrize("dtype", [np.int8, np.uint16, np.int64, np.float16, np.float64], ids=str)
+def test_windows_larger_than_scratch_beyond_the_edges(
+    dtype: Any, rows: int, rng: np.random.Generator
+) -> None:
+    """Windows in pieces; a piece that hangs over an edge is the identity there."""
+    columns = 70_000
+    x = rng.integers(0, 100, (2, 3, rows, columns)).astype(dtype)
+    windows = [slice(max(0, at), at + columns) for at in (-1, 0, 1)]
+    lines = [slice(max(0, at), at + rows) for at in (-1, 0, 1)]
+    exact = x.astype(np.int64)
+    for op, reduced in (("max", np.max), ("min", np.min), ("sum", np.sum)):
+        parts = [[reduced(exact[:, :, h, w], axis=(2, 3)) for w in windows] for h in lines]
+        want = np.moveaxis(np.array(parts), (0, 1), (2, 3))
+        how: dict[str, Any] = {"stride": 1, "padding": 1}
+        if op == "sum" and np.dtype(dtype).kind == "f":
+            how["dtype"] = np.float64
+        for view in (x, x.swapaxes(2, 3), x[:, :, :, ::-1]):
+            axes = (3, 2) if view.strides[2] < view.strides[3] else (2, 3)
+            mirrored = want[..., ::-1] if view.strides[3] < 0 else want
+            got = poolcore.pool(view, tuple(view.shape[2:]), op, (2, 3), **how)
+            same = got if axes == (2, 3) else got.swapaxes(2, 3)
+            assert (same.astype(np.int64) == mirrored).all(), (op, view.strides)
+
+
+@pytest.mark.parametrize("kernel", [(2**61, 2**31, 2**62), (2**20, 7, 5000), (4, 2**32 - 1, 3)])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_windows_far_larger_than_the_image(
+    dtype: np.dtype, kernel: tuple[int, ...], rng: np.random.Generator
+) -> None:
+    """Window i reaches from far before the image to element i."""
+    x = random_array(rng, dtype, (2, 4, 6, 3))
+    for pixels in (x, np.stack([x] * 5, axis=-1)):
+        wide = oracle.widen(pixels) if oracle.is_float(dtype) else pixels
+        for op, ufunc in (("max", np.maximum), ("min", np.minimum), ("sum", np.add)):
+            if op == "sum" and (oracle.is_float(dtype) or kernel[0] > 2**40):
+                continue
+            padding = [(k - 1, 0) for k in kernel]
+            got = poolcore.pool(pixels, kernel, op, (1, 2, 3), 1, padding)
+            want = wide.astype(got.dtype) if op == "sum" else wide
+            for axis in (1, 2, 3):
+                want = ufunc.accumulate(want, axis=axis)
+            values = oracle.widen(got) if oracle.is_float(dtype) else got
+            assert (values == want).all(), op

@@ -53,9 +53,11 @@ class Window {
    private:
     bool lanes(int axis) const { return axis == kW && s_.inner.n == 1; }
 
-    std::int64_t leaf(int stage) const {
+    // The most taps that are pooled at once. Pieces that hang over an edge of x are packed.
+    std::int64_t leaf(int stage, Range taps) const {
         const int axis = s_.order[stage];
-        if (lanes(axis)) return direct_ ? kLaneTaps : kPackedLaneTaps;
+        const bool inside = real(axis, taps).size() == taps.size();
+        if (lanes(axis)) return direct_ && inside ? kLaneTaps : kPackedLaneTaps;
         return stage == 0 && direct_ ? INT64_MAX : kRowTaps;
     }
 
@@ -71,7 +73,7 @@ class Window {
         if (stop_requested()) throw Stopped{};
         const int axis = s_.order[stage];
         const std::int64_t mark = c_.scratch->mark();
-        if (taps[axis].size() > leaf(stage)) {
+        if (taps[axis].size() > leaf(stage, taps[axis])) {
             split(stage, taps, to);
         } else {
             const Field from = stage == 0 ? source(axis, taps) : pooled(stage - 1, axis, taps);
@@ -128,20 +130,24 @@ class Window {
         Range ranges[kNumPhysical];
         places(stage + 1, axis, taps, ranges);
         const Field field = make_field(c_, 1, ranges, box_.inner);
-        if (!lanes(axis)) {
+        const Range held = real(axis, taps[axis]);
+        if (!lanes(axis) || held.size() == ranges[axis].size()) {
             piece(stage, taps, field);
             return field;
         }
-        const Range held = real(axis, taps[axis]);
-        fill_identity(c_, field, ranges[axis].lo, held.lo);
-        fill_identity(c_, field, held.hi, ranges[axis].hi);
+        // Pieces are combined in tight fields, and a vector past the end.
+        const Range all = ranges[axis];
+        ranges[axis] = held;
+        const Field tight = make_field(c_, 1, ranges, box_.inner);
+        piece(stage, taps, tight);
         Field middle = field;
-        middle.origin[axis] = held.lo;
-        middle.extent[axis] = held.size();
-        const std::int64_t offset = (held.lo - ranges[axis].lo) * field.stride[axis];
+        const std::int64_t offset = (held.lo - all.lo) * field.stride[axis];
         middle.values += offset;
         if (middle.index) middle.index += offset;
-        piece(stage, taps, middle);
+        middle.extent[axis] = held.size();
+        copy_field(c_, tight, middle);
+        fill_identity(c_, field, all.lo, held.lo);
+        fill_identity(c_, field, held.hi, all.hi);
         return field;
     }
 

@@ -62,6 +62,9 @@ class RoiPooler {
         bin_ = {reinterpret_cast<Key*>(scratch.take(kRoiLanes * 8)),
                 reinterpret_cast<Place*>(scratch.take(kRoiLanes * 8))};
         bin_along_ = reinterpret_cast<std::int64_t*>(scratch.take(kRoiLanes * 8));
+        // join() compares with them before it says that there was nothing.
+        std::memset(bin_.key, 0, kRoiLanes * 8);
+        std::memset(bin_.place, 0, kRoiLanes * 8);
         for (int i = 0; i < 2; ++i) {
             kept_[i] = reinterpret_cast<Reach*>(scratch.take(kKeptBins * sizeof(Reach)));
             for (std::int64_t j = 0; j < std::min(bins_[i].bins, kKeptBins); ++j)

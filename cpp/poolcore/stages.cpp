@@ -339,6 +339,11 @@ void combine_fields(const StageContext& c, const Field& earlier, const Field& la
                  earlier.elements(), later.values - earlier.values, 2);
 }
 
+void copy_field(const StageContext& c, const Field& from, const Field& to) {
+    const LoopNest nest = window_loops(c, kW, from, to, to.extent[kW], from.stride[kW]);
+    call_rows(c, nest, {from.values, from.index, to.values, to.index}, {0, 1, 0, 1});
+}
+
 void fill_identity(const StageContext& c, const Field& field, std::int64_t first,
                    std::int64_t last) {
     if (first >= last) return;

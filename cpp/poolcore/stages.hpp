@@ -89,6 +89,9 @@ void pool_together(const StageContext& c, const AxisGeometry& b, const AxisGeome
 // Every element of `earlier` becomes its combination with that of `later`; both tight, in scratch.
 void combine_fields(const StageContext& c, const Field& earlier, const Field& later);
 
+// `from` into a part of a larger field.
+void copy_field(const StageContext& c, const Field& from, const Field& to);
+
 // Fills columns [first, last) of axis kW with the identity.
 void fill_identity(const StageContext& c, const Field& field, std::int64_t first,
                    std::int64_t last);
