@@ -154,3 +154,20 @@ def test_sizes_past_32_bits() -> None:
 def test_a_window_of_2_to_the_32_elements() -> None:
     x = np.broadcast_to(np.uint8(1), (2**32 + 5,))
     assert poolcore.pool(x, (2**32 + 5,), "sum").tolist() == [2**32 + 5]
+
+
+@pytest.mark.failure(2)
+@pytest.mark.slow
+def test_an_array_of_more_than_2_to_the_31_bytes(rng: np.random.Generator) -> None:
+    """2.2 GiB in memory, for which no 32-bit number of bytes or elements will do."""
+    window = 2**16
+    x = np.zeros((36_045, window), np.uint8)
+    x[:, 0] = rng.integers(1, 256, len(x))
+    line = x.reshape(-1)
+    assert line.nbytes > 2.2 * 2**30
+    want = x[:, 0].copy()
+    for threads in (1, 2):
+        got, at = poolcore.pool(line, (window,), "max", return_indices=True, threads=threads)
+        assert (got == want).all()
+        assert (at == np.arange(len(x)) * window).all()
+        assert (poolcore.pool(line, (window,), "sum", threads=threads) == want).all()

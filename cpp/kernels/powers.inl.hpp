@@ -34,11 +34,12 @@ template <int N>
 [[gnu::always_inline]] inline Pair<Vec<double, N>> log2_of(Vec<double, N> x) {
     using V = Vec<double, N>;
     using I = Vec<std::int64_t, N>;
+    using U = Vec<std::uint64_t, N>;
     const auto tiny = x < 0x1p-1022;
     const V normal = tiny ? x * 0x1p54 : x;
-    const I bits = __builtin_bit_cast(I, normal);
-    const I exponent = (bits - 0x3fe6a09e667f3bcd) >> 52;
-    const V m = __builtin_bit_cast(V, bits - (exponent << 52));
+    const U bits = __builtin_bit_cast(U, normal);  // unsigned: those of -0, which comes too, wrap
+    const I exponent = __builtin_bit_cast(I, bits - std::uint64_t{0x3fe6a09e667f3bcd}) >> 52;
+    const V m = __builtin_bit_cast(V, bits - __builtin_bit_cast(U, exponent << 52));
     V e = __builtin_bit_cast(V, exponent + kWholeBits) - kWhole;
     e = tiny ? e - 54.0 : e;
     const V f = m - 1.0;

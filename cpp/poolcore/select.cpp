@@ -92,6 +92,8 @@ class Worker {
         const std::int64_t taps = grid.taps();
         rows_.lanes = (n + kSortChunk - 1) / kSortChunk * kSortChunk;
         gather_rows(coder_, grid, lane_step(), n, rows_);
+        for (std::int64_t t = 0; t < taps; ++t)  // sorted along with the others
+            std::fill(rows_.row(t) + n, rows_.row(t) + rows_.lanes, K{});
         std::fill_n(chosen_.nan, n, taps == 0);
         if (taps == 0) return;
         if constexpr (kMedian) {
