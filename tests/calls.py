@@ -22,7 +22,7 @@ SETTINGS = {"get_num_threads", "set_num_threads", "num_threads", "show_config"}
 # Made of several calls and of NumPy's functions, in Python.
 IN_PYTHON = re.compile(
     r"(gem_pool|lp_pool(\dd)?)_backward|spatial_pyramid|pyramid|fractional|stochastic"
-    r"|nn\.(LP|Fractional|Stochastic|MaxUn)", re.IGNORECASE
+    r"|nn\.(LP|Fractional|Stochastic)", re.IGNORECASE
 )  # fmt: skip
 RNG = np.random.default_rng(0)
 

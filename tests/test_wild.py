@@ -103,6 +103,16 @@ ONE_BY_ONE = {
         "got = poolcore.pool(np.ones(8), (k,), 'sum', None, TOP, [(k - 1, k - 1)])\n"
         "assert got.tolist() == [1], got"
     ),
+    "huge kernels on a plane, with indices": (
+        "x = np.random.default_rng(0).normal(size=(60, 70)).astype('f4')\n"
+        "k = 2**20\n"
+        "corner = [(k - 1, 0)] * 2\n"
+        "got, at = poolcore.pool(x, (k, k), 'max', None, 1, corner, return_indices=True)\n"
+        "want = np.maximum.accumulate(np.maximum.accumulate(x, 0), 1)\n"
+        "assert (got == want).all() and (x.ravel()[at] == want).all()\n"
+        "got = poolcore.pool(x, (k, k), 'min', None, 1, k // 2)\n"
+        "assert got.shape == (61, 71) and (got == x.min()).all()"
+    ),
     "two huge kernels": (
         "k = 2**40\n"
         "for op in ('max', 'min', 'sum'):\n"

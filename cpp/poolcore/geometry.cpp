@@ -143,6 +143,17 @@ TapRange AxisGeometry::interior() const {
     return {first, std::max(first, last)};
 }
 
+AxisGeometry AxisGeometry::trimmed() const {
+    if (period != 1 || dilation != 1 || out == 0) return *this;
+    const std::int64_t before = std::max<std::int64_t>(-start(out - 1), 0);
+    const std::int64_t behind = std::max<std::int64_t>(start(0) + kernel - in, 0);
+    AxisGeometry g = *this;
+    g.kernel -= before + behind;
+    g.pad_lo -= before;
+    g.pad_hi = std::clamp<std::int64_t>(pad_hi - behind, 0, g.kernel - 1);
+    return g;
+}
+
 AxisGeometry make_axis_geometry(std::int64_t in, const AxisParams& params, PadMode mode,
                                 bool ceil_mode, const AxisNames& names) {
     require_positive(names, names.kernel, params.kernel);

@@ -60,6 +60,8 @@ struct AxisGeometry {
     TapRange padded_taps(std::int64_t o) const { return taps_within(o, -pad_lo, in + pad_hi); }
     // Windows [first, last) that lie wholly inside the axis; empty when first >= last.
     TapRange interior() const;
+    // The same windows on the axis, without the taps that lie off it in all of them.
+    AxisGeometry trimmed() const;
 
    private:
     std::int64_t adaptive_start(std::int64_t o) const;

@@ -169,6 +169,10 @@ void collect_batch(Schedule& s, const Views& v, const bool pooled[kMaxRank]) {
 
 // The pooled axis nearest in memory becomes kW; the others keep their order as kA, kB.
 void place_pooled(Schedule& s, const Views& v) {
+    // Sums go from the first axis to the last, orders from the last to the first, so that ties
+    // are met in row-major order. Integers do not care: there memory decides. A sum's order depends
+    // on all taps, on the axis or not.
+    const bool forward = s.combine == Combine::kSum;
     const PoolPlan& plan = *s.plan;
     const int n = plan.spec.n_axes;
     int nearest = n - 1;
@@ -190,12 +194,10 @@ void place_pooled(Schedule& s, const Views& v) {
     for (int i = 0; i < n; ++i) {
         place[i] = i == nearest ? static_cast<int>(kW) : next++;
         const int axis = plan.spec.axes[i];
-        s.axis[place[i]] = {plan.geometry[i], v.in.strides[axis], v.out.strides[axis],
+        const AxisGeometry& g = plan.geometry[i];
+        s.axis[place[i]] = {forward ? g : g.trimmed(), v.in.strides[axis], v.out.strides[axis],
                             v.indices ? v.indices->strides[axis] : 0, steps[i]};
     }
-    // Sums go from the first axis to the last, orders from the last to the first, so that ties
-    // are met in row-major order. Integers do not care: there memory decides.
-    const bool forward = s.combine == Combine::kSum;
     if (!pools_floats(s) && !s.with_index())
         for (int i = 0; i < n; ++i) place[i] = kW - (n - 1) + i;
     for (int i = 0; i < n; ++i) s.order[i] = place[forward ? i : n - 1 - i];
