@@ -22,7 +22,7 @@ SETTINGS = {"get_num_threads", "set_num_threads", "num_threads", "show_config"}
 # Made of several calls and of NumPy's functions, in Python.
 IN_PYTHON = re.compile(
     r"(gem_pool|lp_pool(\dd)?)_backward|spatial_pyramid|pyramid|fractional|stochastic"
-    r"|nn\.(LP|Fractional|Stochastic)", re.IGNORECASE
+    r"|nn\.(LP|GeM|Fractional|Stochastic)", re.IGNORECASE
 )  # fmt: skip
 RNG = np.random.default_rng(0)
 
@@ -37,7 +37,10 @@ class Call:
 
     def options(self, result: Any) -> dict[str, Any]:
         """An `out` of that result's shape, full of ones, where the function has one."""
-        return {"out": np.full_like(result, 1)} if self.takes_out else {}
+        if not self.takes_out:
+            return {}
+        levels = isinstance(result, (list, tuple))
+        return {"out": [np.full_like(r, 1) for r in result] if levels else np.full_like(result, 1)}
 
 
 def of_functions() -> Iterator[Call]:
