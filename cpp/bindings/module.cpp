@@ -1,4 +1,5 @@
 // The module poolcore._core: pooling, threads, instruction-set targets, facts about the build.
+#include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
 #include <exception>
@@ -70,6 +71,9 @@ PYBIND11_MODULE(_core_of_main, m, py::mod_gil_not_used()) {
     m.doc() = "The compiled part of poolcore. Its functions are not a public interface.";
     m.attr("__version__") = POOLCORE_VERSION;
     m.attr("compiler") = compiler();
+    // pybind11 looks up NumPy's functions once, under a lock: a signal handler that pools must not
+    // find that under way.
+    static_cast<void>(py::dtype::of<double>());
     py::register_local_exception_translator([](std::exception_ptr error) {
         try {
             if (error) std::rethrow_exception(error);

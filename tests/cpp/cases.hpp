@@ -225,10 +225,12 @@ class Bench {
         const auto plan = poolcore::make_plan(case_.question.spec, in_view_);
         poolcore::RunControl control;
         control.threads = threads;
-        const bool wide_before = wide_state_in_use();
-        const auto status = poolcore::run(plan, in_view_, out_view_,
-                                          with_index ? &index_view_ : nullptr, control);
-        if (wide_state_in_use() && !wide_before) fail("wide registers left in use");
+        auto status = poolcore::RunStatus::kCancelled;
+        const bool wide = leaves_wide_state([&] {
+            status = poolcore::run(plan, in_view_, out_view_,
+                                   with_index ? &index_view_ : nullptr, control);
+        });
+        if (wide) fail("wide registers left in use");
         if (status != poolcore::RunStatus::kDone || plan.out_dtype != case_.out.dtype) fail("plan");
         for (std::size_t i = 0; i < case_.out.shape.size(); ++i) {
             if (plan.out_shape[i] != case_.out.shape[i]) fail("shape");

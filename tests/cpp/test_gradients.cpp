@@ -223,11 +223,12 @@ void one_spread(Arrays& a, Random& random) {
     });
     poolcore::RunControl control;
     control.threads = static_cast<int>(random.between(1, 3));
-    const bool wide_before = wide_state_in_use();
-    CHECK(poolcore::spread(plan, a.values.view<poolcore::StridedView>(),
-                           a.out.view<poolcore::MutableView>(),
-                           control) == poolcore::RunStatus::kDone);
-    CHECK(wide_before || !wide_state_in_use());
+    auto status = poolcore::RunStatus::kCancelled;
+    CHECK(!leaves_wide_state([&] {
+        status = poolcore::spread(plan, a.values.view<poolcore::StridedView>(),
+                                  a.out.view<poolcore::MutableView>(), control);
+    }));
+    CHECK(status == poolcore::RunStatus::kDone);
     check_result(a.out, want, "spread");
 }
 

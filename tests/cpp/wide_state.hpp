@@ -6,6 +6,8 @@
 #include <cpuid.h>
 #endif
 
+// Restores of all registers, as by the first call of a function of a shared library, look the same:
+// whoever sees it once should look again.
 inline bool wide_state_in_use() {
 #if defined(__x86_64__)
     unsigned a = 0, b = 0, c = 0, d = 0;
@@ -18,4 +20,18 @@ inline bool wide_state_in_use() {
 #else
     return false;
 #endif
+}
+
+// Whether `call`, made again where it seems so, leaves them in use.
+template <class Call>
+bool leaves_wide_state(const Call& call) {
+    for (int i = 0; i < 3; ++i) {
+        const bool before = wide_state_in_use();
+#if defined(__x86_64__)
+        if (before) __asm__ volatile("vzeroupper");
+#endif
+        call();
+        if (!wide_state_in_use()) return false;
+    }
+    return true;
 }
