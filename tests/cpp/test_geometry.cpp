@@ -3,7 +3,6 @@
 // 64-bit numbers come in.
 #include <algorithm>
 #include <cstdint>
-#include <limits>
 #include <random>
 #include <string>
 #include <vector>
@@ -22,8 +21,8 @@ namespace {
 
 __extension__ typedef __int128 Wide;
 
-constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
-constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min();
+constexpr std::int64_t kMost = INT64_MAX;
+constexpr std::int64_t kLeast = INT64_MIN;
 constexpr AxisNames kNames{"max_pool2d", 1, 3};
 
 Wide floor_div(Wide a, Wide b) {
