@@ -1,15 +1,17 @@
 // Whether the upper halves of AVX registers hold something, as XGETBV tells where it can. A kernel
-// that returns so makes all SSE code that follows slow on CPUs that keep two states.
+// that returns so makes all SSE code that follows slow on CPUs that keep two states. Instrumented
+// kernels, which are compiled otherwise, are not asked.
 #pragma once
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define POOLCORE_ASKS_WIDE_STATE
 #include <cpuid.h>
 #endif
 
 // Restores of all registers, as by the first call of a function of a shared library, look the same:
 // whoever sees it once should look again.
 inline bool wide_state_in_use() {
-#if defined(__x86_64__)
+#if defined(POOLCORE_ASKS_WIDE_STATE)
     unsigned a = 0, b = 0, c = 0, d = 0;
     constexpr unsigned kOsxsave = 1u << 27, kTellsInUse = 1u << 2;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & kOsxsave)) return false;
@@ -26,9 +28,8 @@ inline bool wide_state_in_use() {
 template <class Call>
 bool leaves_wide_state(const Call& call) {
     for (int i = 0; i < 3; ++i) {
-        const bool before = wide_state_in_use();
-#if defined(__x86_64__)
-        if (before) __asm__ volatile("vzeroupper");
+#if defined(POOLCORE_ASKS_WIDE_STATE)
+        if (wide_state_in_use()) __asm__ volatile("vzeroupper");
 #endif
         call();
         if (!wide_state_in_use()) return false;
