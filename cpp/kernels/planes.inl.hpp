@@ -117,7 +117,7 @@ struct Subtrees {
     }
 };
 
-// Columns [x, x + n), n <= 8, of `count` <= 8 planes from the first on: v = the sums of each. Behind
+// Columns [x, x + n), n <= 8, of `count` <= 8 planes from the first on: the sums of each. Behind
 // the last plane nothing may be read.
 template <class O, class From>
 [[gnu::noinline]] void some_columns(const PlanesArgs& a, std::int64_t first, std::int64_t count,

@@ -133,12 +133,35 @@ class Pooling:
         return {**self.__dict__, "_saved": None}
 
 
-class Extremum(Pooling):
-    """Maxima and minima: the gradient goes to the indices."""
+class Dilated(Pooling):
+    """Windows without other options."""
 
     _shown: ClassVar[tuple[str, ...]] = (
         "kernel_size", "stride", "padding", "dilation", "ceil_mode",
     )  # fmt: skip
+
+    def __init__(
+        self,
+        kernel_size: PerAxis,
+        stride: PerAxis | None = None,
+        padding: Padding = 0,
+        dilation: PerAxis = 1,
+        ceil_mode: Flag = False,
+        *,
+        layout: Layout | None = None,
+    ) -> None:
+        self._start(kernel_size, stride, layout)
+        self.padding = padding
+        self.dilation = dilation
+        self.ceil_mode = ceil_mode
+
+    def _options(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in (*Dilated._shown, "layout")}
+
+
+class Extremum(Dilated):
+    """Maxima and minima: the gradient goes to the indices."""
+
     _shown_unless: ClassVar[dict[str, Any]] = {"return_indices": False}
     _forward: ClassVar[Callable[..., Any]]
     _backward: ClassVar[Callable[..., Array]]
@@ -154,15 +177,8 @@ class Extremum(Pooling):
         *,
         layout: Layout | None = None,
     ) -> None:
-        self._start(kernel_size, stride, layout)
-        self.padding = padding
-        self.dilation = dilation
+        super().__init__(kernel_size, stride, padding, dilation, ceil_mode, layout=layout)
         self.return_indices = return_indices
-        self.ceil_mode = ceil_mode
-
-    def _options(self) -> dict[str, Any]:
-        names = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "layout")
-        return {name: getattr(self, name) for name in names}
 
     def __call__(self, x: ArrayInput) -> Any:
         """Pool x; with `return_indices` a tuple of values and indices."""
@@ -280,29 +296,8 @@ class AverageWithDivisor(Average):
         self.divisor_override = divisor_override
 
 
-class Sum(Window):
+class Sum(Dilated, Window):
     """Sums."""
-
-    _shown = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
-
-    def __init__(
-        self,
-        kernel_size: PerAxis,
-        stride: PerAxis | None = None,
-        padding: Padding = 0,
-        dilation: PerAxis = 1,
-        ceil_mode: Flag = False,
-        *,
-        layout: Layout | None = None,
-    ) -> None:
-        self._start(kernel_size, stride, layout)
-        self.padding = padding
-        self.dilation = dilation
-        self.ceil_mode = ceil_mode
-
-    def _options(self) -> dict[str, Any]:
-        names = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "layout")
-        return {name: getattr(self, name) for name in names}
 
 
 class Unpooling(Pooling):

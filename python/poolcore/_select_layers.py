@@ -6,40 +6,21 @@ from collections.abc import Callable
 from typing import ClassVar, NoReturn
 
 from poolcore import _select
-from poolcore._layers import Pooling, documented
-from poolcore._typing import Array, ArrayInput, Flag, Layout, Padding, PerAxis
+from poolcore._layers import Dilated, documented
+from poolcore._typing import Array, ArrayInput
 
 __all__ = ["MedianPool2d", "MedianPool3d", "ModePool2d", "ModePool3d"]
 
 
-class _Selection(Pooling):
+class _Selection(Dilated):
     """Nothing is saved, as there is no way back."""
 
-    _shown = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
     _forward: ClassVar[Callable[..., Array]]
     _why: ClassVar[str]
 
-    def __init__(
-        self,
-        kernel_size: PerAxis,
-        stride: PerAxis | None = None,
-        padding: Padding = 0,
-        dilation: PerAxis = 1,
-        ceil_mode: Flag = False,
-        *,
-        layout: Layout | None = None,
-    ) -> None:
-        self._start(kernel_size, stride, layout)
-        self.padding = padding
-        self.dilation = dilation
-        self.ceil_mode = ceil_mode
-
     def __call__(self, x: ArrayInput) -> Array:
         """Pool x."""
-        return type(self)._forward(
-            x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode,
-            layout=self.layout,
-        )  # fmt: skip
+        return type(self)._forward(x, **self._options())
 
     def backward(self, grad: ArrayInput) -> NoReturn:
         """Raise NotImplementedError: there is no gradient to carry back."""

@@ -8,12 +8,11 @@ from typing import SupportsIndex, TypeVar
 from poolcore import _soft
 from poolcore._core import soft_backward as _soft_backward
 from poolcore._docs_inverse import complete_inverse
-from poolcore._layers import KeepsInput, documented
+from poolcore._layers import Dilated, KeepsInput, documented
 from poolcore._typing import (
     Array,
     ArrayInput,
     Flag,
-    Layout,
     Layout1d,
     Layout2d,
     Layout3d,
@@ -123,25 +122,8 @@ def soft_pool3d_backward(
     )  # fmt: skip
 
 
-class _Soft(KeepsInput):
+class _Soft(Dilated, KeepsInput):
     """Means weighted by exponentials."""
-
-    _shown = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
-
-    def __init__(
-        self,
-        kernel_size: PerAxis,
-        stride: PerAxis | None = None,
-        padding: Padding = 0,
-        dilation: PerAxis = 1,
-        ceil_mode: Flag = False,
-        *,
-        layout: Layout | None = None,
-    ) -> None:
-        self._start(kernel_size, stride, layout)
-        self.padding = padding
-        self.dilation = dilation
-        self.ceil_mode = ceil_mode
 
 
 @documented
