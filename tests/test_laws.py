@@ -270,7 +270,7 @@ PARTS = {
         "roi": ("axis", "candidates", "give", "gradient", "job", "largest", "mean", "pool", "taps"),
         "scatter": ("gather", "half", "nest", "read"),
         "soft_backward": ("job", "measure", "task"),
-        "spread": ("box", "cover", "job", "load", "slow", "weave"),
+        "spread": ("box", "cover", "job", "load", "slow", "tile", "weave"),
     }.items()
     for part in parts
 }

@@ -111,6 +111,20 @@ struct TurnArgs {
     std::int64_t src_stride, dst_stride;
 };
 
+// repeat: lines of src, `copies` times each, every element `times` times in a row and `rest` zeros
+// behind them; then `rest_lines` lines of zeros as long. That of n0 planes of n1 lines of n elements
+// of any type of that size; dst_stride1 leads from line to line of results, whose elements lie side
+// by side, as those of a line of src do. dst overlaps no source.
+struct RepeatArgs {
+    const std::byte* src;
+    std::byte* dst;
+    std::int64_t n0, n1, n;
+    std::int64_t src_stride0, src_stride1;
+    std::int64_t dst_stride0, dst_stride1;
+    std::int64_t copies, times;
+    std::int64_t rest, rest_lines;
+};
+
 // running: dst[w][x] = T over taps w*stride + j, j < taps, of src[t][x]; tap t lies
 // (t - first)*tap_stride bytes after src, and outside [first, last) it is the identity. Windows are
 // dst_stride bytes apart, x < n side by side. `scratch` holds `taps` vectors, kRunningVectors times
@@ -312,6 +326,7 @@ using PlanesKernel = void (*)(const PlanesArgs&);
 using FlatKernel = void (*)(const FlatArgs&);
 using PickKernel = void (*)(const PickArgs&);
 using TurnKernel = void (*)(const TurnArgs&);
+using RepeatKernel = void (*)(const RepeatArgs&);
 using ArgWindowKernel = void (*)(const ArgWindowArgs&);
 using NarrowKernel = void (*)(const NarrowArgs&);
 using PackKernel = void (*)(const PackArgs&);
@@ -333,6 +348,7 @@ struct KernelTable {
     FlatKernel flat[kNumCombines][kNumWorks];      // as window
     PickKernel pick[kNumSizes];                    // by the logarithm of the element's size
     TurnKernel turn[kNumSizes];
+    RepeatKernel repeat[kNumSizes];
     ArgWindowKernel arg_window[kNumArgKinds];
     NarrowKernel narrow[kNumNarrows][kNumDTypes];  // null where a type is wide enough
     PackKernel pack[kNumChanges][kNumDTypes][kNumWorks];

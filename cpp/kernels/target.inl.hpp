@@ -9,6 +9,7 @@
 #include "kernels/flat.inl.hpp"
 #include "kernels/narrow.inl.hpp"
 #include "kernels/planes.inl.hpp"
+#include "kernels/repeat.inl.hpp"
 #include "kernels/running.inl.hpp"
 #include "kernels/rows.inl.hpp"
 #include "kernels/slide.inl.hpp"
@@ -125,7 +126,7 @@ constexpr void add_narrows(KernelTable& t) {
 template <class... T>
 constexpr void add_moves(KernelTable& t) {
     int size = 0;
-    ((t.pick[size] = pick<T>, t.turn[size++] = turn<T>), ...);
+    ((t.pick[size] = pick<T>, t.repeat[size] = repeat<T>, t.turn[size++] = turn<T>), ...);
 }
 
 constexpr KernelTable make_table() {

@@ -36,6 +36,9 @@ void set_axes(SpreadJob& job, const StridedView& grad, const MutableView& out) {
     for (int i = 0; i < plan.rank; ++i)
         if (!pooled[i] && out.shape[i] > 1)
             job.batch[job.n_batch++] = {out.shape[i], grad.strides[i], out.strides[i]};
+}
+
+void set_lanes(SpreadJob& job) {
     // Many small planes cost less side by side than one after the other; larger ones, too, where
     // the elements of a row go one by one, or those of a line in many pieces, or rows are short.
     const std::int64_t rows = times(job.axis[0].n, job.axis[1].n);
@@ -186,6 +189,15 @@ void run_task(void* context, std::int64_t number, int) {
     spread_box(job, task, *scratch);
 }
 
+bool spread_boxes(SpreadJob& job, ParallelJob parallel) {
+    set_lanes(job);
+    choose_box(job, parallel.threads);
+    parallel.function = run_task;
+    parallel.context = &job;
+    parallel.n_tasks = job.n_tasks;
+    return parallel_for(parallel);
+}
+
 }  // namespace
 
 RunStatus spread(const PoolPlan& plan, const StridedView& grad, const MutableView& out,
@@ -202,15 +214,13 @@ RunStatus spread(const PoolPlan& plan, const StridedView& grad, const MutableVie
     set_axes(job, grad, out);
     set_divisors(job);
     set_kernels(job);
-    choose_box(job, threads);
     ParallelJob parallel;
-    parallel.function = run_task;
-    parallel.context = &job;
-    parallel.n_tasks = job.n_tasks;
     parallel.threads = threads;
     parallel.poll = control.poll;
     parallel.poll_context = control.poll_context;
-    return parallel_for(parallel) ? RunStatus::kDone : RunStatus::kCancelled;
+    const bool tiles = spreads_in_tiles(job, threads);
+    const bool done = tiles ? spread_tiles(job, parallel) : spread_boxes(job, parallel);
+    return done ? RunStatus::kDone : RunStatus::kCancelled;
 }
 
 }  // namespace poolcore

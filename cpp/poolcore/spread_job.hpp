@@ -5,6 +5,7 @@
 #include "poolcore/plan.hpp"
 #include "poolcore/scratch.hpp"
 #include "poolcore/spread_cover.hpp"
+#include "poolcore/threads.hpp"
 
 namespace poolcore {
 
@@ -66,7 +67,25 @@ struct SpreadJob {
     double fixed_divisor() const {
         return plan->spec.has_divisor ? static_cast<double>(plan->spec.divisor) : 1;
     }
+    // Of windows that are all alike.
+    double usual_divisor() const { return usual[0] * usual[1] * usual[2] * fixed_divisor(); }
 };
+
+// Whether a divisor is sure to be a whole number that a double holds.
+inline bool is_exact(double divisor) {
+    constexpr double limit = 9007199254740992.0;  // 2^53
+    return divisor > -limit && divisor < limit;
+}
+
+// Arguments of a kernel that divides all by the same.
+inline FinishArgs divided_by(double divisor) {
+    static constexpr double one = 1;
+    FinishArgs args{};
+    args.scale = divisor;
+    if (is_exact(divisor)) args.divisor = static_cast<std::int64_t>(divisor);
+    else args.divisors = &one;
+    return args;
+}
 
 struct SpreadTask {
     const std::byte* grad;  // window 0 of its plane, its first lane
@@ -82,5 +101,10 @@ std::int64_t spread_scratch(const SpreadJob& job, const SpreadBox& box);
 void spread_box(const SpreadJob& job, const SpreadTask& task, Scratch& scratch);
 // The same element by element, without scratch.
 void spread_slowly(const SpreadJob& job, const SpreadTask& task);
+
+// Whether the windows lie side by side on runs of memory. spread_tiles then does the whole job, as
+// `parallel` says; false when it was stopped.
+bool spreads_in_tiles(const SpreadJob& job, int threads);
+bool spread_tiles(const SpreadJob& job, ParallelJob parallel);
 
 }  // namespace poolcore

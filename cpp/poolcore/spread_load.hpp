@@ -86,7 +86,7 @@ class SpreadLoad {
                 args.divisors = table;
                 args.count_step = 1;
                 same = n;
-            } else if (divisor > -kExactDivisor && divisor < kExactDivisor) {
+            } else if (is_exact(divisor)) {
                 args.divisor = static_cast<std::int64_t>(divisor);
             } else {
                 args.divisors = table + i;
@@ -107,17 +107,9 @@ class SpreadLoad {
     }
 
     void load_at_once(std::int64_t n, std::byte* dst) {
-        const double divisor =
-            job_.usual[0] * job_.usual[1] * job_.usual[2] * job_.fixed_divisor();
-        FinishArgs args{};
+        FinishArgs args = divided_by(job_.usual_divisor());
         args.dst_stride = e_;
         args.n = windows_[1].size() * n;
-        args.scale = divisor;
-        const double one = 1;
-        if (divisor > -kExactDivisor && divisor < kExactDivisor)
-            args.divisor = static_cast<std::int64_t>(divisor);
-        else
-            args.divisors = &one;
         for (std::int64_t oa = windows_[0].lo; oa < windows_[0].hi; ++oa) {
             args.src = task_.grad + oa * job_.axis[0].grad + windows_[1].lo * job_.axis[1].grad +
                        windows_[2].lo * e_;
@@ -125,8 +117,6 @@ class SpreadLoad {
             job_.divide(args);
         }
     }
-
-    static constexpr double kExactDivisor = 9007199254740992.0;  // 2^53
 
     const SpreadJob& job_;
     const SpreadTask& task_;

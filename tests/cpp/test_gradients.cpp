@@ -193,10 +193,28 @@ bool random_windows(const Problem& p, poolcore::PoolSpec& spec, Random& random) 
     return true;
 }
 
+// Windows side by side, some elements behind the last.
+void random_tiles(const Problem& p, poolcore::PoolSpec& spec, Random& random) {
+    spec.op = Op::kSum;
+    spec.n_axes = p.n_axes;
+    for (int i = 0; i < p.n_axes; ++i) {
+        const std::int64_t n = p.input[static_cast<std::size_t>(p.first + i)];
+        spec.axes[i] = p.first + i;
+        const std::int64_t most = random.chance(30) ? n : std::min<std::int64_t>(n, 5);
+        spec.params[i].kernel = random.between(1, most);
+        spec.params[i].stride = spec.params[i].kernel;
+    }
+    if (random.chance(50)) return;
+    spec.op = Op::kAvg;
+    spec.has_divisor = true;
+    spec.divisor = 1;
+}
+
 void one_spread(Arrays& a, Random& random) {
     const Problem p(random);
     poolcore::PoolSpec spec;
-    if (!random_windows(p, spec, random)) return;
+    if (random.chance(40)) random_tiles(p, spec, random);
+    else if (!random_windows(p, spec, random)) return;
     poolcore::StridedView input;
     input.dtype = p.type;
     input.rank = static_cast<int>(p.input.size());
