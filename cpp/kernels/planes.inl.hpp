@@ -124,7 +124,6 @@ template <class O, class From>
                                     std::int64_t x, PlaneVec<O>& sums) {
     constexpr std::int64_t size = sizeof(From);
     const std::int64_t n = a.n - x < kPlaneLanes ? a.n - x : kPlaneLanes;
-    const PlaneVec<O> keep = lanes_kept<O>(n);
     const std::byte* src = a.src + first * a.plane_stride + x * size;
     const std::int64_t over = (kPlaneLanes - n) * size;
     PlaneVec<O> v[kPlaneLanes] = {};
@@ -132,8 +131,13 @@ template <class O, class From>
     for (std::int64_t i = 0; i < count; ++i) {
         // Whether eight elements of its last line still lie before the end of the last plane.
         const bool wide = (a.planes - 1 - first - i) * a.plane_stride >= over;
-        lines_of<O, From>(src + i * a.plane_stride, a.rows, {n, a.row_stride, wide}, v[i]);
-        v[i] = only<O>(keep, v[i]);
+        const std::byte* plane = src + i * a.plane_stride;
+        if (a.rows == 1 && wide) v[i] = load_as<typename O::T, From, kPlaneLanes>(plane);
+        else lines_of<O, From>(plane, a.rows, {n, a.row_stride, wide}, v[i]);
+    }
+    if (n < kPlaneLanes) {
+        const PlaneVec<O> keep = lanes_kept<O>(n);
+        for (auto& sum : v) sum = only<O>(keep, sum);
     }
     sums = across<O>(v);
 }
@@ -204,23 +208,29 @@ template <class O, class From>
     return x;
 }
 
+// Fills n elements up to a whole number of four vectors, which is returned.
+template <class O>
+[[gnu::always_inline]] inline std::int64_t fill_up(std::byte* line, std::int64_t n) {
+    constexpr std::int64_t step = 4 * kLanes<typename O::T>;
+    const std::int64_t whole = (n + step - 1) / step * step;
+    for (std::int64_t i = n; i < whole; ++i)
+        store(line + i * std::int64_t(sizeof(typename O::T)), O::identity());
+    return whole;
+}
+
 // T over n elements, followed by room for three vectors.
 template <class O>
 typename O::T line_total(std::byte* line, std::int64_t n) {
     using T = typename O::T;
-    constexpr std::int64_t size = sizeof(T), step = 4 * kLanes<T>;
-    for (; n > 1; n = (n + 3) / 4) {
-        const std::int64_t whole = (n + step - 1) / step * step;
-        for (std::int64_t i = n; i < whole; ++i) store(line + i * size, O::identity());
-        quarters<O, T>(line, whole, line);
-    }
+    for (; n > 1; n = (n + 3) / 4) quarters<O, T>(line, fill_up<O>(line, n), line);
     return load<T>(line);
 }
 
 // Columns [x, x + rows.n) of the rows at `src`.
 template <class O, class From>
 typename O::T strip_total(const std::byte* src, const RowsArgs& rows, std::byte* line) {
-    constexpr std::int64_t size = sizeof(typename O::T);
+    using T = typename O::T;
+    constexpr std::int64_t size = sizeof(T);
     if (rows.taps > 1) {
         rows_line_any<O, From>(src, line, rows);
         return line_total<O>(line, rows.n);
@@ -229,18 +239,10 @@ typename O::T strip_total(const std::byte* src, const RowsArgs& rows, std::byte*
     if (done == rows.n) return line_total<O>(line, done / 4);
     RowsArgs rest = rows;
     rest.n -= done;
-    rows_line_any<O, From>(src + done * std::int64_t(sizeof(From)), line + done * size, rest);
-    std::byte* tail = line + done * size;
-    const std::int64_t n = (rest.n + 3) / 4;
-    for (std::int64_t i = 0; i < n; ++i) {
-        const auto element = [&](std::int64_t j) {
-            return 4 * i + j < rest.n ? load<typename O::T>(tail + (4 * i + j) * size)
-                                      : O::identity();
-        };
-        store(line + (done / 4 + i) * size,
-              O::combine(O::combine(element(0), element(1)), O::combine(element(2), element(3))));
-    }
-    return line_total<O>(line, done / 4 + n);
+    std::byte* const tail = line + done * size;
+    rows_line_any<O, From>(src + done * std::int64_t(sizeof(From)), tail, rest);
+    quarters<O, T>(tail, fill_up<O>(tail, rest.n), line + done / 4 * size);
+    return line_total<O>(line, (rows.n + 3) / 4);
 }
 
 template <class O, class From>

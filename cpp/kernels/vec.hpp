@@ -92,6 +92,31 @@ template <class From>
 }
 #endif
 
+// Eight floats or integers of 32 bits to doubles, and back to floats, at once: as above.
+template <class To, class From, int N>
+inline constexpr bool kConvertsAtOnce =
+#if defined(__AVX512F__)
+    N == 8 && ((__is_same(To, double) && sizeof(From) == 4) ||
+               (__is_same(To, float) && __is_same(From, double)));
+#else
+    false;
+#endif
+
+#if defined(__AVX512F__)
+template <class To, class From>
+[[gnu::always_inline]] inline Vec<To, 8> converted_at_once(Vec<From, 8> v) {
+    if constexpr (__is_same(From, double)) {
+        return (Vec<To, 8>)_mm512_maskz_cvtpd_ps(0xff, (__m512d)v);
+    } else if constexpr (__is_same(From, float)) {
+        return (Vec<To, 8>)_mm512_maskz_cvtps_pd(0xff, (__m256)v);
+    } else if constexpr (static_cast<From>(-1) < From(0)) {
+        return (Vec<To, 8>)_mm512_maskz_cvtepi32_pd(0xff, (__m256i)v);
+    } else {
+        return (Vec<To, 8>)_mm512_maskz_cvtepu32_pd(0xff, (__m256i)v);
+    }
+}
+#endif
+
 // Element by element to another type.
 template <class To, class From, int N>
 [[gnu::always_inline]] inline Vec<To, N> converted(Vec<From, N> v) {
@@ -99,6 +124,10 @@ template <class To, class From, int N>
         return static_cast<To>(v);
     } else if constexpr (__is_same(To, From)) {
         return v;
+    } else if constexpr (kConvertsAtOnce<To, From, N>) {
+#if defined(__AVX512F__)
+        return converted_at_once<To, From>(v);
+#endif
     } else if constexpr (kWidensAtOnce<To, From, N>) {
 #if defined(__AVX512BW__)
         if constexpr (N * sizeof(To) == 64)

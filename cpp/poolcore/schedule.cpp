@@ -265,7 +265,10 @@ bool is_whole(const AxisGeometry& g) {
 constexpr std::int64_t kMostPlane = 16 * 1024 * 1024;
 // Orders of wider planes are not packed.
 constexpr std::int64_t kMostPacked = 8;
-constexpr std::int64_t kShortLine = 512;
+// Lines of floats that are summed sooner side by side: twice the widest vector, of elements that are
+// read as they are, or so many others. Xeon with AVX-512, global means of 1-D arrays.
+constexpr std::int64_t kShortLineBytes = 2 * kLargestVector;
+constexpr std::int64_t kShortLine = 16;
 
 // Planes of kB and kW, or lines of kW; kA, where it is pooled, in a stage of its own, before or after
 // them.
@@ -276,9 +279,9 @@ void find_whole_planes(Schedule& s) {
     int planes = 0;
     for (int i = 0; i < s.n_stages; ++i) planes += s.order[i] != kA;
     const bool side_by_side = s.n_stages == planes || s.order[1] != kA;
-    // Short lines of floats are summed sooner side by side.
+    const std::int64_t few = may_read_x(s) ? kShortLineBytes / s.element() : kShortLine;
     const bool lines = s.n_stages == 1 && s.order[0] == kW &&
-                       (order || s.work < Work::kF32 || w.in > kShortLine);
+                       (order || s.work < Work::kF32 || w.in > few);
     // The kernel's own order, which integers do not mind.
     const int first = s.order[0] == kA ? s.order[1] : s.order[0];
     const bool in_order = lines || !pools_floats(s) || first == (order ? kW : kB);
