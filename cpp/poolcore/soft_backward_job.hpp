@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "kernels/kernel_table.hpp"
-#include "poolcore/geometry.hpp"
+#include "poolcore/gradient_boxes.hpp"
 #include "poolcore/plan.hpp"
 #include "poolcore/schedule.hpp"
 #include "poolcore/soft_lanes.hpp"
@@ -18,15 +18,6 @@ inline constexpr int kMostPlanes = 64;  // of a task
 
 // A place along each axis: of an element, a window or a tap.
 using SoftPlace = std::int64_t[kMaxPooledAxes];
-
-struct SoftAxis {
-    AxisGeometry geometry;                  // trivial where fewer axes are pooled
-    std::int64_t x = 0, grad = 0, out = 0;  // strides in bytes
-    std::int64_t box = 1;                   // elements of a task
-
-    // Those with a tap, in the input or between two, among [elements.lo, elements.hi).
-    Range windows_over(const Range& elements) const;
-};
 
 // A part of some planes, and the windows over it.
 struct SoftPart {
@@ -48,7 +39,7 @@ struct SoftGradient {
     const StridedView& grad;
     const StridedView& x;
     const MutableView& out;
-    SoftAxis axis[kMaxPooledAxes] = {};
+    GradientAxes axis = {};
     int lane = kMaxPooledAxes - 1;  // the last axis with more than one window
     std::int64_t planes = 1;
     std::int64_t taps = 1;  // of the fullest window
@@ -60,10 +51,8 @@ struct SoftGradient {
     std::int64_t planes_per_task = 1;
     std::int64_t windows_per_task = 1;  // along lanes, where windows are measured beforehand
 
-    std::int64_t box_elements() const { return axis[0].box * axis[1].box * axis[2].box; }
-    std::int64_t boxes(int i) const {
-        return (part.elements[i].size() + axis[i].box - 1) / axis[i].box;
-    }
+    std::int64_t box_elements() const { return elements_of_box(axis); }
+    std::int64_t boxes(int i) const { return axis[i].boxes(part.elements[i]); }
     std::int64_t element_tasks() const {
         const std::int64_t groups = (part.planes.size() + planes_per_task - 1) / planes_per_task;
         return groups * boxes(0) * boxes(1) * boxes(2);

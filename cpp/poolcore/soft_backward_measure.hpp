@@ -107,7 +107,7 @@ class SoftMeasure {
         TapGrid grid;
         grid.base = x_;
         for (int i = 0; i < kMaxPooledAxes; ++i) {
-            const SoftAxis& axis = job_.axis[i];
+            const GradientAxis& axis = job_.axis[i];
             grid.base += start[i] * axis.x;
             grid.count[i] = count[i];
             grid.step[i] = count[i] > 1 ? axis.geometry.dilation * axis.x : 0;
@@ -130,7 +130,7 @@ class SoftMeasure {
     // A tap outside has no weight.
     static constexpr double kOutside = -std::numeric_limits<double>::infinity();
     void load_lanes(const SoftBatch& batch) {
-        const SoftAxis& lane = job_.axis[job_.lane];
+        const GradientAxis& lane = job_.axis[job_.lane];
         const std::int64_t stride = lane.geometry.stride, step = stride * lane.x;
         double* to = block_.below;
         SoftPlace j;

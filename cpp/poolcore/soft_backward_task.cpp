@@ -163,7 +163,7 @@ class Gather {
 
     // The last tap first, so that an element gets from the first of the windows first.
     void give_lanes(const SoftBatch& batch) {
-        const SoftAxis& lane = job_.axis[job_.lane];
+        const GradientAxis& lane = job_.axis[job_.lane];
         const std::int64_t step = lane.geometry.stride * step_[job_.lane];
         const SoftBlock& block = measure_.block();
         Range taps[kAxes];
@@ -213,7 +213,7 @@ class Gather {
     }
 
     void store(std::byte* out, const double* from) const {
-        const SoftAxis& last = job_.axis[2];
+        const GradientAxis& last = job_.axis[2];
         FinishArgs args{};
         args.n = elements_[2].size();
         args.dst_stride = args.n > 1 ? last.out : 0;
@@ -280,9 +280,7 @@ void gather_elements(void* context, std::int64_t task, int) {
     const SoftPart& part = job.part;
     Range elements[kAxes];
     for (int i = kAxes - 1; i >= 0; --i) {
-        const std::int64_t box = job.axis[i].box;
-        elements[i].lo = part.elements[i].lo + task % job.boxes(i) * box;
-        elements[i].hi = std::min(elements[i].lo + box, part.elements[i].hi);
+        elements[i] = job.axis[i].box_of(part.elements[i], task % job.boxes(i));
         task /= job.boxes(i);
     }
     const std::int64_t first = part.planes.lo + task * job.planes_per_task;

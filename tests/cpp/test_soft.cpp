@@ -9,11 +9,10 @@
 #include <vector>
 
 #include "check.hpp"
-#include "guarded_array.hpp"
+#include "gradient_case.hpp"
 #include "poolcore/exponential.hpp"
 #include "poolcore/soft_backward.hpp"
 #include "poolcore/soft_lanes.hpp"
-#include "random_case.hpp"
 
 using namespace poolcore;
 
@@ -165,26 +164,10 @@ TEST(lanes_and_pieces) {
 
 // ---- the gradient ----
 
-using cases::Case;
-using cases::Random;
-using guarded::Array;
-using Place = std::vector<std::int64_t>;
+using namespace gradients;
 
-struct Arrays {
-    Array grad{true}, x{true}, out{false};
-};
-
-// What an element is given in all, and the magnitudes of what that is the sum of.
-struct Given {
-    long double sum = 0, size = 0;
-};
-
-// What one window gives to its taps, by their flat positions in the plane.
-void give(const naive::Window& window, bool floats, double grad, std::vector<Given>& plane) {
-    const auto value = [floats](const naive::Tap& tap) {
-        return floats ? static_cast<long double>(tap.value.real)
-                      : static_cast<long double>(static_cast<double>(tap.value.whole));
-    };
+void give(const Case& c, const naive::Window& window, double grad, std::vector<Given>& plane) {
+    const auto value = [&c](const naive::Tap& tap) { return value_of(c, tap); };
     long double most = -HUGE_VALL, total = 0, mean = 0;
     bool nan = false;
     for (const naive::Tap& tap : window.taps) {
@@ -224,103 +207,14 @@ double random_value(DType type, Random& random) {
     return random.chance(3) ? -1000 : whole / 8 - 4;
 }
 
-// Windows of x, which has a shape.
-bool roll(Case& c, Random& random) {
-    auto& spec = c.question.spec;
-    spec.op = Op::kSoft;
-    c.out.shape = c.in.shape;
-    for (int a = 0; a < spec.n_axes; ++a) {
-        const auto axis = static_cast<std::size_t>(spec.axes[a]);
-        spec.params[a] = cases::random_axis(random, c.in.shape[axis], true);
-        c.out.shape[axis] = naive::out_length(c.in.shape[axis], spec.params[a], spec.ceil_mode);
-        if (c.out.shape[axis] < 1) return false;
-    }
-    return true;
-}
-
-// The position of the plane of `at` among all, by the axes that are not pooled.
-std::size_t plane_of(const Case& c, const Place& at) {
-    std::size_t plane = 0;
-    for (std::size_t i = 0; i < at.size(); ++i) {
-        const auto& spec = c.question.spec;
-        const int* const end = spec.axes + spec.n_axes;
-        if (std::find(spec.axes, end, static_cast<int>(i)) == end)
-            plane = plane * static_cast<std::size_t>(c.in.shape[i]) +
-                    static_cast<std::size_t>(at[i]);
-    }
-    return plane;
-}
-
-std::size_t flat_of(const Case& c, const Place& at) {
-    std::size_t flat = 0;
-    for (int a = 0; a < c.question.spec.n_axes; ++a) {
-        const auto axis = static_cast<std::size_t>(c.question.spec.axes[a]);
-        flat = flat * static_cast<std::size_t>(c.in.shape[axis]) +
-               static_cast<std::size_t>(at[axis]);
-    }
-    return flat;
-}
-
-// All planes, from single windows.
-std::vector<std::vector<Given>> naive_gradient(const Case& c, const Arrays& a) {
-    std::size_t plane = 1, elements = 1;
-    for (const auto n : c.in.shape) elements *= static_cast<std::size_t>(n);
-    for (int i = 0; i < c.question.spec.n_axes; ++i)
-        plane *= static_cast<std::size_t>(
-            c.in.shape[static_cast<std::size_t>(c.question.spec.axes[i])]);
-    std::vector<std::vector<Given>> all(elements / plane, std::vector<Given>(plane));
-    const auto x = a.x.view<StridedView>();
-    cases::for_each(c.out.shape, [&](const Place& at, std::size_t) {
-        give(naive::window_at(c.question, x, at), is_float(c.question.in), a.grad.read(at),
-             all[plane_of(c, at)]);
-    });
-    return all;
-}
-
-long double unit(DType type) {
-    if (type == DType::kFloat16) return 0x1p-10L;
-    if (type == DType::kBFloat16) return 0x1p-7L;
-    return type == DType::kFloat32 ? 0x1p-23L : 0x1p-49L;
-}
-
 void check_gradient(const Case& c, Arrays& a, DType grad, DType out, Random& random) {
-    a.x.place(guarded::random_layout(c.question.in, c.in.shape, true, random), random);
-    a.grad.place(guarded::random_layout(grad, c.out.shape, true, random), random);
-    a.out.place(guarded::random_layout(out, c.in.shape, false, random), random);
-    cases::for_each(c.in.shape, [&](const Place& at, std::size_t) {
-        a.x.write(at, random_value(c.question.in, random));
-    });
-    cases::for_each(c.out.shape, [&](const Place& at, std::size_t) {
-        const auto whole = static_cast<double>(random.between(0, 16));
-        a.grad.write(at, is_float(grad) ? whole / 4 - 2 : whole);
-    });
+    fill(c, a, grad, out, [&] { return random_value(c.question.in, random); }, random);
     const auto x = a.x.view<StridedView>();
     RunControl control;
     control.threads = static_cast<int>(random.between(1, 3));
     CHECK(soft_backward(make_plan(c.question.spec, x), a.grad.view<StridedView>(), x,
                         a.out.view<MutableView>(), control) == RunStatus::kDone);
-    const auto want = naive_gradient(c, a);
-    bool same = !a.out.arena.touched();
-    cases::for_each(c.in.shape, [&](const Place& at, std::size_t) {
-        const Given& given = want[plane_of(c, at)][flat_of(c, at)];
-        const long double got = a.out.read(at);
-        // float16 has few digits near 0.
-        const long double room = given.size * unit(out) + (out == DType::kFloat16 ? 1e-7L : 0);
-        same = same &&
-               (std::isnan(given.sum) ? std::isnan(got) : std::abs(got - given.sum) <= room);
-    });
-    if (same) return;
-    Case shown = c;
-    shown.in = a.x.layout;
-    shown.out = a.out.layout;
-    check::fail(__FILE__, __LINE__, std::string(name(target_in_use())) + ": gradient of " +
-                                        name(grad) + ", " + shown.text());
-}
-
-DType random_float(Random& random) {
-    constexpr DType kFloats[] = {DType::kFloat16, DType::kBFloat16, DType::kFloat32,
-                                 DType::kFloat64};
-    return kFloats[random.below(4)];
+    check_out(c, a, give);
 }
 
 TEST(gradients_between_guards) {
@@ -333,7 +227,7 @@ TEST(gradients_between_guards) {
             c.question.in = static_cast<DType>(i % kNumDTypes);
             c.question.spec.ceil_mode = random.chance(30);
             cases::random_shape(c, random.between(1, 20), random);
-            if (!roll(c, random)) continue;
+            if (!roll(c, Op::kSoft, random)) continue;
             const auto grad = static_cast<DType>(random.between(1, kNumDTypes - 1));
             check_gradient(c, arrays, grad, random_float(random), random);
         }
@@ -345,23 +239,8 @@ TEST(gradients_between_guards) {
 TEST(gradients_of_large_windows) {
     Random random(17);
     Arrays arrays;
-    struct {
-        std::int64_t h, w, kernel, stride, pad;
-    } const planes[] = {{73, 70, 67, 3, 2}, {1, 600, 200, 1, 0}, {40, 40, 31, 1, 15}};
-    for (const auto& p : planes) {
-        Case c;
-        auto& spec = c.question.spec;
-        c.question.in = DType::kFloat32;
-        spec.n_axes = 2;
-        spec.axes[0] = 1;
-        spec.axes[1] = 2;
-        spec.op = Op::kSoft;
-        c.in.shape = c.out.shape = {2, p.h, p.w};
-        for (std::size_t a = 0; a < 2; ++a) {
-            const bool flat = c.in.shape[a + 1] == 1;
-            spec.params[a] = {flat ? 1 : p.kernel, p.stride, 1, flat ? 0 : p.pad, flat ? 0 : p.pad};
-            c.out.shape[a + 1] = naive::out_length(c.in.shape[a + 1], spec.params[a], false);
-        }
+    for (const Plane& p : {Plane{73, 70, 67, 3, 2}, {1, 600, 200, 1, 0}, {40, 40, 31, 1, 15}}) {
+        const Case c = case_of(p, Op::kSoft);
         for (const DType out : {DType::kFloat64, DType::kFloat16})
             check_gradient(c, arrays, DType::kFloat64, out, random);
     }
