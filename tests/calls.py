@@ -6,6 +6,7 @@ ways through memory by element type, layout, size of window and number of thread
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,9 +22,8 @@ from support import DTYPES, random_array
 SETTINGS = {"get_num_threads", "set_num_threads", "num_threads", "show_config"}
 # Made of several calls and of NumPy's functions, in Python.
 IN_PYTHON = re.compile(
-    r"(gem_pool|lp_pool(\dd)?)_backward|spatial_pyramid|pyramid|fractional|stochastic"
-    r"|nn\.(LP|GeM|Fractional|Stochastic)", re.IGNORECASE
-)  # fmt: skip
+    r"spatial_pyramid|pyramid|fractional|stochastic|nn\.(Fractional|Stochastic)", re.IGNORECASE
+)
 RNG = np.random.default_rng(0)
 
 
@@ -88,7 +88,7 @@ def of_sizes() -> Iterator[Call]:
     small = random_array(RNG, np.dtype(np.float32), (3, 200, 7, 7))
     image, plane = whole.astype(np.float32), (300, 700)
     _, where = poolcore.max_pool2d(large, 2, return_indices=True)
-    grad = np.ones(where.shape, np.float32)
+    grad, one = np.ones(where.shape, np.float32), np.ones((1, 1, 1, 1), np.float32)
     boxes = np.array([[i % 4, i, 2, 70 + i, 90] for i in range(9)])
     for threads in (1, 3):
         for name, run in {
@@ -114,6 +114,11 @@ def of_sizes() -> Iterator[Call]:
                 grad, where, large.shape, **o
             ),
             "gradients of SoftPool": lambda **o: poolcore.soft_pool2d_backward(grad, large, 2, **o),
+            "gradients of norms": lambda **o: poolcore.lp_pool2d_backward(grad, large, 3, 2, **o),
+            "gradients of one norm": lambda **o: poolcore.global_lp_pool_backward(one, image, **o),
+            "gradients of the largest": lambda **o: poolcore.lp_pool2d_backward(
+                grad, large, math.inf, 2, **o
+            ),
         }.items():
             limited = partial(run, threads=threads)
             takes_out = name != "indices"

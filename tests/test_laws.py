@@ -237,6 +237,18 @@ LAYERS: dict[str, set[str]] = {
         "threads",
         "kernels",
     },
+    "norm_backward": {
+        "run",
+        "spread",
+        "plan",
+        "geometry",
+        "view",
+        "types",
+        "dispatch",
+        "scratch",
+        "threads",
+        "kernels",
+    },
     "stochastic": {"run", "plan", "geometry", "view", "types", "dispatch", "threads", "kernels"},
     "spread": {
         "run",
@@ -267,6 +279,7 @@ LAYERS: dict[str, set[str]] = {
 PARTS = {
     f"{layer}_{part}": layer
     for layer, parts in {
+        "norm_backward": ("exact", "job", "largest", "move", "task"),
         "roi": ("axis", "candidates", "give", "gradient", "job", "largest", "mean", "pool", "taps"),
         "scatter": ("gather", "half", "nest", "read"),
         "soft_backward": ("job", "measure", "task"),

@@ -16,7 +16,6 @@ import oracle_powers
 import poolcore
 from cases import CASES, SHORT, Case
 from layouts import LAYOUTS, name
-from poolcore import _norm_gradient
 from support import (
     DTYPES,
     FLOATS,
@@ -128,26 +127,19 @@ def test_windows_of_every_magnitude(rng: np.random.Generator) -> None:
         check(np.where(fits, got, 0), tuple(np.where(fits, w, Decimal(0)) for w in want), p, str(p))
 
 
-@pytest.fixture
-def blocks(monkeypatch: pytest.MonkeyPatch) -> Any:
-    return lambda n: monkeypatch.setattr(_norm_gradient, "_BLOCK", n)
-
-
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_blocks_do_not_matter(case: Case, blocks: Any, rng: np.random.Generator) -> None:
-    """Planes in bands of few rows, or many planes at a time: the same bits."""
-    lead = (1, 2) if math.prod(case.shape) > 600 else case.lead
+def test_planes_alone(case: Case, rng: np.random.Generator) -> None:
+    """Many planes at a time or one, which is cut for the threads: the same bits."""
+    lead = (3, 7) if math.prod(case.shape) < 600 else (1, 2)
     x = random_array(rng, FLOAT32, lead + case.shape)
     if case.nd == 2:
         x[:, 0] *= np.float32(2.0**100)
     for p in (3, 30, INFINITY):
         grad = rng.standard_normal(function("lp", case.nd)(x, 2, **case.window).shape)
-        bits = None
-        for size in (10**9, 1, 40):
-            blocks(size)
-            got = backward(case.nd)(grad, x, p, **case.window)
-            bits = got if bits is None else bits
-            assert_same(got, bits, f"{p} {size}")
+        got = backward(case.nd)(grad, x, p, **case.window, threads=3)
+        for n, c in np.ndindex(lead):
+            alone = backward(case.nd)(grad[n, c][None], x[n, c][None], p, **case.window)
+            assert_same(got[n, c], alone[0], f"{p} {n} {c}")
 
 
 def test_large_planes(rng: np.random.Generator) -> None:
@@ -252,18 +244,16 @@ def test_largest_magnitudes_have_one_place(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(got, want, rtol=1e-6)
 
 
-def test_elements_under_no_window(blocks: Any) -> None:
-    """Whatever they are, in one band with others or not."""
+def test_elements_under_no_window() -> None:
+    """Whatever they are."""
     x = np.ones((1, 1, 9, 7))
     x[:, :, 1::3] = [np.nan, np.inf, -np.inf, 1e300, 1e-300, 0, 2]
     x[:, :, :, 1::3] = [[1e300], [np.inf], [np.nan], [2], [3], [1e-300], [-np.inf], [0], [5]]
     for p in (0.5, 1, 2, 30, INFINITY):
-        for size in (1, 10**9):
-            blocks(size)
-            got = poolcore.lp_pool2d_backward(np.ones((1, 1, 3, 3)), x, p, 1, 3)
-            want = np.zeros(x.shape)
-            want[:, :, ::3, ::3] = 1
-            assert_same(got, want, f"{p} {size}")
+        got = poolcore.lp_pool2d_backward(np.ones((1, 1, 3, 3)), x, p, 1, 3)
+        want = np.zeros(x.shape)
+        want[:, :, ::3, ::3] = 1
+        assert_same(got, want, str(p))
 
 
 def test_special_values() -> None:

@@ -1,5 +1,4 @@
-// Gradients that need x: their arguments, checked and resolved as the forward call's. Those of norms
-// are put together in Python (_norm_gradient.py), from powers that no library's pow may compute.
+// Gradients that need x: their arguments, checked and resolved as the forward call's.
 #include "bindings/bind_norm.hpp"
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 #include "bindings/planes.hpp"
 #include "bindings/request.hpp"
 #include "bindings/unlocked.hpp"
+#include "poolcore/norm_backward.hpp"
 #include "poolcore/soft_backward.hpp"
 
 namespace poolcore::bindings {
@@ -58,87 +58,67 @@ Gradient read_gradient(PyObject* const* args) {
     PlaneAxes axes{g.plan.spec.n_axes};
     std::copy_n(g.plan.spec.axes, axes.n, axes.axes);
     check_grad(f, g.view, g.plan.out_shape, g.plan.rank, axes, keepdims);
+    if (!keepdims) g.view = with_axes(g.view, axes);
     g.out = gradient_array(g.plan, g.request, g.grad, g.view.dtype);
     return g;
 }
 
-// (grad, x, out, exponent, least value, windows): arrays as such, of windows for each pooled axis
-// in ascending order (axis, kernel, stride, dilation, padding before, how many).
-PyObject* norm_windows(PyObject* const* args) {
-    const Gradient found = read_gradient(args);
-    const PoolPlan& plan = found.plan;
-    const py::object windows = own(PyTuple_New(plan.spec.n_axes));
-    for (int i = 0; i < plan.spec.n_axes; ++i) {
-        const AxisGeometry& g = plan.geometry[i];
-        PyObject* const item = Py_BuildValue(
-            "(iLLLLL)", plan.spec.axes[i], static_cast<long long>(g.kernel),
-            static_cast<long long>(g.stride), static_cast<long long>(g.dilation),
-            static_cast<long long>(g.pad_lo), static_cast<long long>(g.out));
-        if (!item) throw PythonError{};
-        PyTuple_SET_ITEM(windows.ptr(), i, item);
-    }
-    return Py_BuildValue("(OOOddO)", found.grad.ptr(), found.request.x.ptr(), found.out.ptr(),
-                         plan.spec.power, plan.spec.floor, windows.ptr());
+double elements_of(const std::int64_t* shape, int rank) {
+    double n = 1;
+    for (int i = 0; i < rank; ++i) n *= static_cast<double>(shape[i]);
+    return n;
 }
 
 // Element operations: some for every element, and for every tap of every window.
 double soft_work(const PoolPlan& plan) {
-    double elements = 1, taps = 1;
-    for (int i = 0; i < plan.rank; ++i) {
-        elements *= static_cast<double>(plan.in_shape[i]);
-        taps *= static_cast<double>(plan.out_shape[i]);
-    }
+    double taps = elements_of(plan.out_shape, plan.rank);
     for (int i = 0; i < plan.spec.n_axes; ++i)
         taps *= static_cast<double>(std::min(plan.geometry[i].kernel, plan.geometry[i].in));
-    return 16 * (elements + taps);
+    return 16 * (elements_of(plan.in_shape, plan.rank) + taps);
 }
 
-PyObject* soft_backward(PyObject* const* args) {
+// Some for every element and for every window.
+double norm_work(const PoolPlan& plan) {
+    return 16 * (elements_of(plan.in_shape, plan.rank) + elements_of(plan.out_shape, plan.rank));
+}
+
+using Backward = RunStatus (*)(const PoolPlan&, const StridedView&, const StridedView&,
+                               const MutableView&, const RunControl&);
+
+PyObject* backward(PyObject* const* args, double (*work)(const PoolPlan&), Backward function) {
     const Gradient g = read_gradient(args);
     const DType dtype = is_float(g.view.dtype) ? g.view.dtype : DType::kFloat64;
     const MutableView out = view_output(g.out.ptr(), dtype);
-    run_unlocked(soft_work(g.plan), g.request.threads, [&](const RunControl& control) {
-        return poolcore::soft_backward(g.plan, g.view, g.request.view, out, control);
+    run_unlocked(work(g.plan), g.request.threads, [&](const RunControl& control) {
+        return function(g.plan, g.view, g.request.view, out, control);
     });
     return Py_NewRef(args[kArgOut] == Py_None ? g.out.ptr() : args[kArgOut]);
 }
 
-// values = |values| to the power of `exponent`, above 0, in place.
-PyObject* raise_magnitudes(PyObject* const* args) {
-    constexpr int flags =
-        py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_ | py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
-    PyObject* const values = args[0];
-    const ArgName name{"poolcore", "values"};
-    if (!is_exact_array(values) || (proxy(values)->flags & flags) != flags ||
-        dtype_of(proxy(values)->descr) != DType::kFloat64)
-        fail_type(name, "must be a contiguous array of float64");
-    const double exponent = parse_float(args[1], {"poolcore", "exponent"});
-    if (!(exponent > 0)) fail_value({"poolcore", "exponent"}, "must be above 0");
-    const MutableView view = view_output(values, DType::kFloat64);
-    std::int64_t n = 1;
-    for (int i = 0; i < view.rank; ++i) n *= view.shape[i];
-    run_unlocked(static_cast<double>(n), 1, [&](const RunControl&) {
-        poolcore::raise_magnitudes(view.data, n, exponent);
-        return RunStatus::kDone;
-    });
-    return Py_NewRef(Py_None);
+PyObject* soft_backward(PyObject* const* args) {
+    return backward(args, soft_work, poolcore::soft_backward);
+}
+
+PyObject* norm_backward(PyObject* const* args) {
+    return backward(args, norm_work,
+                    [](const PoolPlan& plan, const StridedView& grad, const StridedView& x,
+                       const MutableView& out, const RunControl& control) {
+                        return poolcore::norm_backward(plan, grad, x, out, control);
+                    });
 }
 
 PyMethodDef* norm_methods() {
     static PyMethodDef table[] = {
-        {"norm_windows", fast_function_of<kNumNormArgs, norm_windows>(), METH_FASTCALL,
-         "norm_windows(function, x, kernel_size, stride, padding, dilation, ceil_mode, "
+        {"norm_backward", fast_function_of<kNumNormArgs, norm_backward>(), METH_FASTCALL,
+         "norm_backward(function, x, kernel_size, stride, padding, dilation, ceil_mode, "
          "count_include_pad, divisor_override, return_indices, dtype, rounding, layout, axes, op, "
          "nan_policy, out, threads, grad, keepdims, /)\n--\n\n"
-         "Check the arguments of a gradient of norms; its arrays, exponents and windows."},
+         "Carry gradients back through norms and generalised means."},
         {"soft_backward", fast_function_of<kNumNormArgs, soft_backward>(), METH_FASTCALL,
          "soft_backward(function, x, kernel_size, stride, padding, dilation, ceil_mode, "
          "count_include_pad, divisor_override, return_indices, dtype, rounding, layout, axes, op, "
          "nan_policy, out, threads, grad, keepdims, /)\n--\n\n"
          "Carry gradients back through SoftPool."},
-        {"raise_magnitudes", fast_function_of<2, raise_magnitudes>(), METH_FASTCALL,
-         "raise_magnitudes(values, exponent, /)\n--\n\n"
-         "Raise the magnitudes of an array of float64 to a power above 0, in place."},
         {nullptr, nullptr, 0, nullptr}};
     return table;
 }

@@ -350,7 +350,17 @@ bool run_with_workers(const ParallelJob& what, int helpers) {
     return !poller.stopped();
 }
 
+// Within a task, without a poll of its own: that task's job says when to stop.
+bool run_within(const ParallelJob& job) {
+    for (std::int64_t task = 0; task < job.n_tasks; ++task) {
+        job.function(job.context, task, 0);
+        if (stop_requested()) return false;
+    }
+    return true;
+}
+
 bool run_inline(const ParallelJob& job) {
+    if (current_task != nullptr && job.poll == nullptr) return run_within(job);
     Poller poller(job);
     const TaskScope scope(&poller, nullptr);
     for (std::int64_t task = 0; task < job.n_tasks; ++task) {

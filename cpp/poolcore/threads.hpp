@@ -30,7 +30,8 @@ struct ParallelJob {
 // Runs every task once, in no set order, and returns when none is running. Returns false when
 // poll stopped it. An exception from a task stops the rest and is rethrown here. Runs inline,
 // with worker 0 only, when threads <= 1, when the pool serves another caller at the moment, or
-// when no thread can be started. Safe to call from many threads at once.
+// when no thread can be started. Safe to call from many threads at once. Called by a task it runs
+// inline, and without a poll of its own stops when that task is to stop.
 bool parallel_for(const ParallelJob& job);
 
 // Inside a task that takes long: true when its job is to stop, because poll says so or another

@@ -143,7 +143,7 @@ def window_backward(
     threads: Any,
     /,
 ) -> Any: ...
-def norm_windows(
+def norm_backward(
     function: str,
     x: Any,
     kernel_size: Any,
@@ -165,7 +165,7 @@ def norm_windows(
     grad: Any,
     keepdims: Any,
     /,
-) -> tuple[Any, Any, Any, float, float, tuple[tuple[int, int, int, int, int, int], ...]]: ...
+) -> Any: ...
 def soft_backward(
     function: str,
     x: Any,
@@ -189,7 +189,6 @@ def soft_backward(
     keepdims: Any,
     /,
 ) -> Any: ...
-def raise_magnitudes(values: Any, exponent: float, /) -> None: ...
 def roi(
     function: str,
     x: Any,

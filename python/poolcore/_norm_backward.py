@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import SupportsIndex, TypeVar
 
+from poolcore._core import norm_backward as _norm_backward
 from poolcore._docs_inverse import complete_inverse
-from poolcore._norm_gradient import norm_backward
 from poolcore._typing import (
     Array,
     ArrayInput,
@@ -63,9 +63,9 @@ def lp_pool1d_backward(
     >>> lp_pool1d_backward([[5.0, 2.0]], [[3.0, -4.0, 0.0, 1.0]], float("inf"), 2)
     array([[ 0., -5.,  0.,  2.]])
     """
-    return norm_backward(
-        grad, True, "lp_pool1d_backward", x, kernel_size, stride, padding, dilation, ceil_mode,
-        True, None, False, None, "half_even", layout, None, norm_type, "propagate", out, threads,
+    return _norm_backward(  # type: ignore[no-any-return]
+        "lp_pool1d_backward", x, kernel_size, stride, padding, dilation, ceil_mode, True, None,
+        False, None, "half_even", layout, None, norm_type, "propagate", out, threads, grad, True,
     )  # fmt: skip
 
 
@@ -94,9 +94,9 @@ def lp_pool2d_backward(
     array([[[ 0.6,  0. ],
             [ 0. , -0.8]]])
     """
-    return norm_backward(
-        grad, True, "lp_pool2d_backward", x, kernel_size, stride, padding, dilation, ceil_mode,
-        True, None, False, None, "half_even", layout, None, norm_type, "propagate", out, threads,
+    return _norm_backward(  # type: ignore[no-any-return]
+        "lp_pool2d_backward", x, kernel_size, stride, padding, dilation, ceil_mode, True, None,
+        False, None, "half_even", layout, None, norm_type, "propagate", out, threads, grad, True,
     )  # fmt: skip
 
 
@@ -124,9 +124,9 @@ def lp_pool3d_backward(
     array([[[[2., 2.],
              [2., 2.]]]])
     """
-    return norm_backward(
-        grad, True, "lp_pool3d_backward", x, kernel_size, stride, padding, dilation, ceil_mode,
-        True, None, False, None, "half_even", layout, None, norm_type, "propagate", out, threads,
+    return _norm_backward(  # type: ignore[no-any-return]
+        "lp_pool3d_backward", x, kernel_size, stride, padding, dilation, ceil_mode, True, None,
+        False, None, "half_even", layout, None, norm_type, "propagate", out, threads, grad, True,
     )  # fmt: skip
 
 
@@ -149,9 +149,9 @@ def global_lp_pool_backward(
     >>> global_lp_pool_backward([[10.0]], [[[3.0, -4.0]]], keepdims=False)
     array([[[ 6., -8.]]])
     """
-    return norm_backward(
-        grad, keepdims, "global_lp_pool_backward", x, None, None, 0, 1, False, True, None, False,
-        None, "half_even", layout, axes, p, "propagate", out, threads,
+    return _norm_backward(  # type: ignore[no-any-return]
+        "global_lp_pool_backward", x, None, None, 0, 1, False, True, None, False, None,
+        "half_even", layout, axes, p, "propagate", out, threads, grad, keepdims,
     )  # fmt: skip
 
 
@@ -175,7 +175,7 @@ def gem_pool_backward(
     >>> gem_pool_backward([[4.0]], [[[2.0, 2.0, -1.0, 2.0]]], 1, keepdims=False)
     array([[[1., 1., 0., 1.]]])
     """
-    return norm_backward(
-        grad, keepdims, "gem_pool_backward", x, None, None, 0, 1, False, True, None, False,
-        None, "half_even", layout, axes, (p, eps), "propagate", out, threads,
+    return _norm_backward(  # type: ignore[no-any-return]
+        "gem_pool_backward", x, None, None, 0, 1, False, True, None, False, None, "half_even",
+        layout, axes, (p, eps), "propagate", out, threads, grad, keepdims,
     )  # fmt: skip
