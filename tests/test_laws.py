@@ -279,7 +279,7 @@ LAYERS: dict[str, set[str]] = {
 PARTS = {
     f"{layer}_{part}": layer
     for layer, parts in {
-        "norm_backward": ("exact", "job", "largest", "move", "task"),
+        "norm_backward": ("exact", "job", "largest", "move", "pairs", "task"),
         "roi": ("axis", "candidates", "give", "gradient", "job", "largest", "mean", "pool", "taps"),
         "scatter": ("gather", "half", "nest", "read"),
         "soft_backward": ("job", "measure", "task"),

@@ -100,6 +100,10 @@ void set_kernels(NormGradient& job) {
     job.power = std::min(std::fabs(spec.power - 1), 0x1p60);
     job.floor = spec.floor;
     job.wide = job.grad.dtype == DType::kFloat64;
+    // Squares of what float32 holds, and of 2**64 such, are in the range.
+    const bool narrow = job.x.dtype != DType::kFloat64 && spec.power >= 1 && spec.power <= 3 &&
+                        (job.floor == 0 || job.floor >= 0x1p-149);
+    job.risks = job.wide || !narrow;
     if (job.mean)
         for (const GradientAxis& axis : job.axis)
             job.divisor *= static_cast<double>(axis.geometry.kernel);

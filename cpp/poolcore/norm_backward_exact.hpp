@@ -14,7 +14,10 @@ inline constexpr double kLeastFactor = 0x1p-450, kMostFactor = 0x1p450;
 inline constexpr double kLeastPower = 0x1p-900;
 inline constexpr double kInfinity = __builtin_inf();
 
-inline bool is_beyond(double size) { return (size < kLeastFactor) | (size > kMostFactor); }
+template <class V>
+auto is_beyond(V size) {
+    return (size < kLeastFactor) | (size > kMostFactor);
+}
 inline bool is_beyond_and_counts(double grad) {
     const double size = std::fabs(grad);
     return (size > 0) & (size < kInfinity) & is_beyond(size);

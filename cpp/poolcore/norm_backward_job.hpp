@@ -64,7 +64,8 @@ struct NormGradient {
     double power = 1;  // |p - 1|
     double floor = 0;
     double divisor = 1;  // of gradients
-    bool wide = false;   // gradients that may leave the range of any factor
+    bool risks = false;  // norms' powers or gradients may leave the range of factors
+    bool wide = false;   // gradients may
     PackKernel load_x = nullptr, load_grad = nullptr, copy = nullptr;
     FinishKernel store = nullptr;
     PowerKernel to_power = nullptr;

@@ -6,6 +6,7 @@
 #include "poolcore/norm_backward_exact.hpp"
 #include "poolcore/norm_backward_job.hpp"
 #include "poolcore/norm_backward_move.hpp"
+#include "poolcore/norm_backward_pairs.hpp"
 #include "poolcore/spread.hpp"
 #include "poolcore/threads.hpp"
 
@@ -52,28 +53,32 @@ std::int64_t offset_of(const Loops& at, const Loops& step) {
 // What elements get, by the exponent.
 enum class Kind : std::uint8_t { kOne, kTwo, kAbove, kBelow, kMeanOfOne, kMeanAbove, kMeanBelow };
 
-// given[i] becomes the gradient of an element x[i] with that power; 0 stays 0 whatever the element.
-template <Kind K>
-void give(double* __restrict given, const double* __restrict x, const double* __restrict powers,
-          std::int64_t n, double floor) {
-    for (std::int64_t i = 0; i < n; ++i) {
-        const double g = given[i], v = x[i];
-        double r;
-        if constexpr (K == Kind::kOne) {
-            r = g * (v == v ? static_cast<double>(v > 0) - static_cast<double>(v < 0) : v);
-        } else if constexpr (K == Kind::kTwo) {
-            r = g * v;
-        } else if constexpr (K == Kind::kMeanOfOne) {
-            r = v >= floor ? g : g * 0;
-        } else {
-            const double p = powers[i];
-            if constexpr (K == Kind::kAbove || K == Kind::kMeanAbove) r = g * p;
-            else r = p != 0 ? g / p : 0;
-            if constexpr (K == Kind::kAbove || K == Kind::kBelow) r = v < 0 ? -r : r;
-            else r = v >= floor ? r : r * 0;
-        }
-        given[i] = g == 0 ? 0 : r;
+// What an element x with that power gets of g; 0 of 0, whatever the element. V is a double, or some.
+template <Kind K, class V>
+V given(V g, V x, V power, double floor) {
+    const V one = V{} + 1.0;
+    V r = g;
+    if constexpr (K == Kind::kOne) {
+        const V sign = x > 0 ? one : x < 0 ? -one : V{};
+        r = g * (x == x ? sign : x);
+    } else if constexpr (K == Kind::kTwo) {
+        r = g * x;
+    } else if constexpr (K == Kind::kAbove || K == Kind::kMeanAbove) {
+        r = g * power;
+    } else if constexpr (K == Kind::kBelow || K == Kind::kMeanBelow) {
+        const V quotient = g / power;
+        r = power != 0 ? quotient : V{};
     }
+    if constexpr (K == Kind::kAbove || K == Kind::kBelow) r = x < 0 ? -r : r;
+    if constexpr (K >= Kind::kMeanOfOne) r = x >= floor ? r : r * 0.0;
+    return g == 0 ? V{} : r;
+}
+
+template <Kind K>
+void give(double* sums, const double* x, const double* powers, std::int64_t n, double floor) {
+    in_pairs(n, [=]<class V>(std::int64_t i, V) {
+        put(sums + i, given<K>(get<V>(sums + i), get<V>(x + i), get<V>(powers + i), floor));
+    });
 }
 
 using Give = void (*)(double*, const double*, const double*, std::int64_t, double);
@@ -101,7 +106,7 @@ class NormBox {
             std::memset(memory_.sums, 0, static_cast<std::size_t>(8 * elements_.product()));
             return store_all();
         }
-        if (!take_all_norms() || !divide() || !spread_factors()) return;
+        if (!take_all_norms() || !divide() || !(whole_ || spread_factors())) return;
         for_elements();
     }
 
@@ -142,45 +147,56 @@ class NormBox {
                 for (std::int64_t i = 0; i < count; ++i) factors[i] /= job_.divisor;
             if (!raises()) return;
             const double* const norms = memory_.norms + offset;
-            std::copy_n(norms, count, memory_.first);
-            raise_magnitudes(reinterpret_cast<std::byte*>(memory_.first), count, job_.power);
-            if (risks(factors, norms, memory_.first, count)) mark(factors, norms, offset, count);
-            divide_chunk(factors, norms, memory_.first, count);
+            const double* powers = norms;
+            if (job_.power != 1) {
+                std::copy_n(norms, count, memory_.first);
+                raise_magnitudes(reinterpret_cast<std::byte*>(memory_.first), count, job_.power);
+                powers = memory_.first;
+            }
+            if (job_.risks && risks(factors, norms, powers, count))
+                mark(factors, norms, powers, offset, count);
+            may_be_special_ = may_be_special_ || (squares_ && has_infinity(norms, count));
+            divide_chunk(factors, norms, powers, count);
         });
     }
 
-    void divide_chunk(double* __restrict factors, const double* __restrict norms,
-                      const double* __restrict powers, std::int64_t n) const {
-        if (job_.plan.spec.power > 1)
-            for (std::int64_t i = 0; i < n; ++i)
-                factors[i] = norms[i] == 0 ? 0 : factors[i] / powers[i];
-        else
-            for (std::int64_t i = 0; i < n; ++i)
-                factors[i] = norms[i] == 0 ? 0 : factors[i] * powers[i];
+    void divide_chunk(double* factors, const double* norms, const double* powers,
+                      std::int64_t n) const {
+        const bool above = job_.plan.spec.power > 1;
+        in_pairs(n, [=]<class V>(std::int64_t i, V) {
+            const V grad = get<V>(factors + i), power = get<V>(powers + i);
+            const V factor = above ? grad / power : grad * power;
+            put(factors + i, get<V>(norms + i) == 0 ? V{} : factor);
+        });
     }
 
     bool risks(const double* grads, const double* norms, const double* powers,
                std::int64_t n) const {
-        std::int64_t some = 0;
-        for (std::int64_t i = 0; i < n; ++i)
-            some |= static_cast<std::int64_t>((norms[i] > 0) & (norms[i] < kInfinity) &
-                                              is_beyond(powers[i]));
-        if (!job_.wide) return some != 0;
-        for (std::int64_t i = 0; i < n; ++i)
-            some |= static_cast<std::int64_t>((norms[i] > 0) & (norms[i] < kInfinity) &
-                                              is_beyond_and_counts(grads[i]));
-        return some != 0;
+        const bool wide = job_.wide;
+        return any_of_pairs(n, [=]<class V>(std::int64_t i, V) {
+            const V norm = get<V>(norms + i), grad = get<V>(grads + i);
+            const V factor = wide ? (grad < 0 ? -grad : grad) : V{} + 1.0;
+            const auto finite = (norm > 0) & (norm < kInfinity);
+            const auto counts = (factor > 0) & (factor < kInfinity);
+            return finite & (is_beyond(get<V>(powers + i)) | (counts & is_beyond(factor)));
+        });
     }
 
-    // Which windows of a chunk are risky; memory_.first has the powers of the norms.
-    void mark(const double* grads, const double* norms, std::int64_t offset, std::int64_t n) {
+    static bool has_infinity(const double* norms, std::int64_t n) {
+        return any_of_pairs(
+            n, [=]<class V>(std::int64_t i, V) { return get<V>(norms + i) == kInfinity; });
+    }
+
+    // Which windows of a chunk are risky.
+    void mark(const double* grads, const double* norms, const double* powers, std::int64_t offset,
+              std::int64_t n) {
         const auto all = static_cast<std::size_t>(windows_.product());
         if (!risky_) std::memset(memory_.risky, 0, all);
         risky_ = true;
         for (std::int64_t i = 0; i < n; ++i)
             memory_.risky[offset + i] =
                 norms[i] > 0 && norms[i] < kInfinity &&
-                (is_beyond(memory_.first[i]) || (job_.wide && is_beyond_and_counts(grads[i])));
+                (is_beyond(powers[i]) || (job_.wide && is_beyond_and_counts(grads[i])));
     }
 
     // Elements to the power |p - 1|; `special` if one left the range.
@@ -194,6 +210,27 @@ class NormBox {
         args.floor = job_.floor;
         args.special = special;
         job_.to_power(args);
+    }
+
+    bool is_whole() const {
+        for (int i = 0; i < kAxes; ++i) {
+            const AxisGeometry& g = job_.axis[i].geometry;
+            const Range& elements = task_.part.elements[i];
+            if (task_.part.windows[i].size() != 1 || g.dilation != 1) return false;
+            const std::int64_t first = g.start(task_.part.windows[i].lo);
+            if (elements.lo < first || elements.hi - first > g.kernel) return false;
+        }
+        return true;
+    }
+
+    // What the window of each plane gives, for a chunk of elements.
+    void repeat_factors(const Loops& n, const Loops& at) const {
+        const int planes = job_.loop_of_planes();
+        const double* const factors = memory_.factors + at[planes];
+        const std::int64_t count = n[planes], each = n.product() / count;
+        for (std::int64_t i = 0; i < (job_.near ? each : count); ++i)
+            if (job_.near) std::copy_n(factors, count, memory_.third + i * count);
+            else std::fill_n(memory_.third + i * each, each, factors[i]);
     }
 
     // Elements before the first window get nothing.
@@ -236,11 +273,12 @@ class NormBox {
         NormExact exact(job_, task_, memory_, windows_, risky_);
         const bool done =
             for_chunks(elements_, [&](const Loops& n, std::int64_t offset, const Loops& at) {
-                double* const sums = memory_.sums + offset;
+                double* const sums = whole_ ? memory_.third : memory_.sums + offset;
                 const std::int64_t count = n.product();
+                if (whole_) repeat_factors(n, at);
                 load(job_.load_x, x + offset_of(at, job_.x_step), n, job_.x_step, memory_.first);
-                bool special = risky_;
-                if (raises()) {
+                bool special = risky_ || (may_be_special_ && has_special(count));
+                if (raises() && (!squares_ || special)) {
                     std::copy_n(memory_.first, count, memory_.second);
                     to_power(memory_.second, count, &special);
                 }
@@ -249,6 +287,15 @@ class NormBox {
                 store_chunk(sums, n, at);
             });
         if (!done) return;
+    }
+
+    // Of elements whose power is their size.
+    bool has_special(std::int64_t n) const {
+        const double* const x = memory_.first;
+        return any_of_pairs(n, [=]<class V>(std::int64_t i, V) {
+            const V v = get<V>(x + i), size = v < 0 ? -v : v;
+            return ((size < kLeastPower) & (v != 0)) | (size == kInfinity);
+        });
     }
 
     void store_chunk(const double* sums, const Loops& n, const Loops& at) const {
@@ -264,6 +311,10 @@ class NormBox {
     const NormTask& task_;
     const NormMemory& memory_;
     const Loops elements_, windows_;
+    const bool squares_ = !job_.mean && job_.plan.spec.power == 2;
+    const bool whole_ = is_whole();  // all elements of a plane lie under its only window
+    // Squares: elements may be infinite, or so small that x / y is.
+    bool may_be_special_ = squares_ && job_.x.dtype == DType::kFloat64;
     bool risky_ = false;
 };
 
