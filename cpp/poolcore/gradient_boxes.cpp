@@ -6,7 +6,6 @@ namespace poolcore {
 namespace {
 
 constexpr int kAxes = kMaxPooledAxes;
-constexpr std::int64_t kRow = 64;  // elements of a row that are not worth cutting
 
 std::int64_t most_windows(const GradientAxis& axis, std::int64_t elements) {
     const AxisGeometry& g = axis.geometry;
@@ -28,14 +27,15 @@ Range GradientAxis::box_of(const Range& elements, std::int64_t number) const {
     return {lo, std::min(lo + box, elements.hi)};
 }
 
-void halve_box(GradientAxes& axes) {
+void halve_box(GradientAxes& axes, std::int64_t row) {
     int best = 0;
     double longest = 0;
     for (int i = 0; i < kAxes; ++i) {
         const std::int64_t box = axes[i].box;
         std::int64_t beside = axes[i].geometry.effective();
-        if (i == kAxes - 1) beside = std::max(beside, kRow);
-        const double length = static_cast<double>(box) / static_cast<double>(beside);
+        if (i == kAxes - 1) beside = std::max(beside, row);
+        const double length =
+            std::max(1.0, static_cast<double>(box) / static_cast<double>(beside));
         if (box == 1 || length <= longest) continue;
         best = i;
         longest = length;

@@ -28,8 +28,9 @@ struct GradientAxis {
 using GradientAxes = GradientAxis[kMaxPooledAxes];
 
 // Halves the axis along which boxes are the longest beside their windows, so that few windows lie
-// over a border; rows stay whole rather than that they become short.
-void halve_box(GradientAxes& axes);
+// over a border; where they are shorter anyway, the outermost. Rows of up to `row` elements stay
+// whole.
+void halve_box(GradientAxes& axes, std::int64_t row);
 std::int64_t elements_of_box(const GradientAxes& axes);
 // At most so many windows of a plane lie over some of the elements of a box.
 std::int64_t windows_of_box(const GradientAxes& axes);

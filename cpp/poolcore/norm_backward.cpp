@@ -13,6 +13,7 @@ namespace {
 
 constexpr int kAxes = kMaxPooledAxes;
 constexpr std::int64_t kLeastElements = 4096;  // of a task, where there are few
+constexpr std::int64_t kRow = 512;             // elements that are not worth cutting
 constexpr std::int64_t kMostLanes = 64;        // planes side by side in a task
 constexpr std::int64_t kLeastLanes = 8;
 constexpr std::int64_t kAloneBytes = 64 * 1024;  // below, waking a thread does not pay
@@ -124,7 +125,7 @@ void cut(NormGradient& job, int threads, const NormLimits& limits) {
         const bool few = times(blocks, job.tasks_of_plane()) < enough;
         const std::int64_t most = few ? std::min(kLeastElements, limits.elements) : limits.elements;
         if (elements_of_box(job.axis) <= std::max<std::int64_t>(1, most / lanes)) break;
-        halve_box(job.axis);
+        halve_box(job.axis, kRow);
     }
     const std::int64_t of_plane = std::max(elements_of_box(job.axis), windows_of_box(job.axis));
     std::int64_t planes = std::max(limits.elements / of_plane, lanes);

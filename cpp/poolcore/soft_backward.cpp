@@ -17,6 +17,7 @@ namespace {
 constexpr int kAxes = kMaxPooledAxes;
 constexpr std::int64_t kMostElements = 16 * 1024;  // of a task, as doubles
 constexpr std::int64_t kLeastElements = 1024;
+constexpr std::int64_t kRow = 64;        // elements that are not worth cutting
 constexpr std::int64_t kNearPlanes = 8;  // whose elements share a line of the cache
 constexpr std::int64_t kManyTaps = 64 * 1024;        // enough for a task
 constexpr std::int64_t kMostWindows = 256 * 1024;    // that are remembered, if that is up to us
@@ -46,7 +47,7 @@ void cut(SoftGradient& job, int threads) {
     for (;;) {
         const bool few = job.element_tasks() < 4 * static_cast<std::int64_t>(threads);
         if (elements_of_box(job.axis) <= (few ? kLeastElements : most)) break;
-        halve_box(job.axis);
+        halve_box(job.axis, kRow);
     }
     const std::int64_t room = kMostElements / job.box_elements();
     const std::int64_t share = job.element_tasks() / (4 * static_cast<std::int64_t>(threads));
