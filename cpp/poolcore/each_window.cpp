@@ -1,6 +1,5 @@
 #include "poolcore/each_window.hpp"
 
-#include <atomic>
 #include <cstring>
 
 #include "poolcore/threads.hpp"
@@ -13,8 +12,6 @@ struct Windows {
     const StridedView& in;
     const MutableView& out;
     const MutableView* indices;
-    RunControl control;
-    std::atomic<bool> cancelled{false};
 };
 
 // The window as a call of its own.
@@ -97,38 +94,17 @@ bool run_window(const Windows& w, std::int64_t number, const RunControl& control
     return true;
 }
 
-bool is_cancelled(void* context) {
-    return static_cast<Windows*>(context)->cancelled.load(std::memory_order_relaxed);
-}
-
-// The caller alone may ask its poll; the others hear of it in the middle of their windows.
-bool asked_to_stop(void* context) {
-    Windows& w = *static_cast<Windows*>(context);
-    if (w.control.poll == nullptr || !w.control.poll(w.control.poll_context)) return false;
-    w.cancelled.store(true, std::memory_order_relaxed);
-    return true;
-}
-
-void window_task(void* context, std::int64_t number, int worker) {
-    Windows& w = *static_cast<Windows*>(context);
-    if (is_cancelled(context)) return;
-    RunControl control;
-    control.threads = 1;
-    control.poll = worker == 0 ? asked_to_stop : is_cancelled;
-    control.poll_context = context;
-    try {
-        if (!run_window(w, number, control)) w.cancelled.store(true, std::memory_order_relaxed);
-    } catch (...) {
-        w.cancelled.store(true, std::memory_order_relaxed);
-        throw;
-    }
+void window_task(void* context, std::int64_t number, int) {
+    RunControl alone;
+    alone.threads = 1;
+    run_window(*static_cast<const Windows*>(context), number, alone);  // what stops it stops the job
 }
 
 }  // namespace
 
 RunStatus run_each_window(const PoolPlan& plan, const StridedView& in, const MutableView& out,
                           const MutableView* indices, const RunControl& control) {
-    Windows w{plan, in, out, indices, control};
+    Windows w{plan, in, out, indices};
     std::int64_t n = 1;
     for (int i = 0; i < plan.spec.n_axes; ++i) n *= plan.geometry[i].out;
     // Enough windows give each thread its own; few are shared, one after another.
@@ -142,11 +118,9 @@ RunStatus run_each_window(const PoolPlan& plan, const StridedView& in, const Mut
     job.context = &w;
     job.n_tasks = n;
     job.threads = control.threads;
-    job.poll = asked_to_stop;
-    job.poll_context = &w;
-    const bool done = parallel_for(job);
-    return done && !w.cancelled.load(std::memory_order_relaxed) ? RunStatus::kDone
-                                                                : RunStatus::kCancelled;
+    job.poll = control.poll;
+    job.poll_context = control.poll_context;
+    return parallel_for(job) ? RunStatus::kDone : RunStatus::kCancelled;
 }
 
 }  // namespace poolcore

@@ -72,31 +72,7 @@ struct Pool {
 
 constinit Pool pool;
 
-// Asks the caller's `poll` no more often than the interval.
-class Poller {
-   public:
-    explicit Poller(const ParallelJob& job) : job_(job) {
-        if (job.poll != nullptr) last_ = Clock::now();
-    }
-    bool wants_stop() {
-        if (job_.poll == nullptr || stopped_) return stopped_;
-        const auto now = Clock::now();
-        if (now - last_ < kPollInterval) return false;
-        stopped_ = job_.poll(job_.poll_context);
-        last_ = Clock::now();  // the poll itself may have waited for a lock
-        return stopped_;
-    }
-    std::chrono::nanoseconds patience() const {
-        const bool polls = job_.poll != nullptr && !stopped_;
-        return polls ? kPollInterval : std::chrono::nanoseconds::zero();
-    }
-    bool stopped() const { return stopped_; }
-
-   private:
-    const ParallelJob& job_;
-    Clock::time_point last_{};
-    bool stopped_ = false;
-};
+class Poller;
 
 // What the task that this thread runs can ask; also tells a nested parallel_for to run inline.
 struct CurrentTask {
@@ -118,6 +94,33 @@ class TaskScope {
    private:
     CurrentTask task_;
     const CurrentTask* outer_;
+};
+
+// Asks the caller's `poll` no more often than the interval.
+class Poller {
+   public:
+    explicit Poller(const ParallelJob& job) : job_(job) {
+        if (job.poll != nullptr) last_ = Clock::now();
+    }
+    bool wants_stop() {
+        if (job_.poll == nullptr || stopped_) return stopped_;
+        const auto now = Clock::now();
+        if (now - last_ < kPollInterval) return false;
+        const TaskScope none(nullptr, nullptr);  // a signal handler's calls are no part of the task
+        stopped_ = job_.poll(job_.poll_context);
+        last_ = Clock::now();  // the poll itself may have waited for a lock
+        return stopped_;
+    }
+    std::chrono::nanoseconds patience() const {
+        const bool polls = job_.poll != nullptr && !stopped_;
+        return polls ? kPollInterval : std::chrono::nanoseconds::zero();
+    }
+    bool stopped() const { return stopped_; }
+
+   private:
+    const ParallelJob& job_;
+    Clock::time_point last_{};
+    bool stopped_ = false;
 };
 
 void drop_remaining_tasks(const Job& job) {
