@@ -271,22 +271,20 @@ class NormBox {
             task_.x + job_.offset(job_.x_step, task_.part.planes.lo, task_.part.elements);
         const Give give = give_of(job_);
         NormExact exact(job_, task_, memory_, windows_, risky_);
-        const bool done =
-            for_chunks(elements_, [&](const Loops& n, std::int64_t offset, const Loops& at) {
-                double* const sums = whole_ ? memory_.third : memory_.sums + offset;
-                const std::int64_t count = n.product();
-                if (whole_) repeat_factors(n, at);
-                load(job_.load_x, x + offset_of(at, job_.x_step), n, job_.x_step, memory_.first);
-                bool special = risky_ || (may_be_special_ && has_special(count));
-                if (raises() && (!squares_ || special)) {
-                    std::copy_n(memory_.first, count, memory_.second);
-                    to_power(memory_.second, count, &special);
-                }
-                give(sums, memory_.first, memory_.second, count, job_.floor);
-                if (special) exact.mend(sums, n, at);
-                store_chunk(sums, n, at);
-            });
-        if (!done) return;
+        for_chunks(elements_, [&](const Loops& n, std::int64_t offset, const Loops& at) {
+            double* const sums = whole_ ? memory_.third : memory_.sums + offset;
+            const std::int64_t count = n.product();
+            if (whole_) repeat_factors(n, at);
+            load(job_.load_x, x + offset_of(at, job_.x_step), n, job_.x_step, memory_.first);
+            bool special = risky_ || (may_be_special_ && has_special(count));
+            if (raises() && (!squares_ || special)) {
+                std::copy_n(memory_.first, count, memory_.second);
+                to_power(memory_.second, count, &special);
+            }
+            give(sums, memory_.first, memory_.second, count, job_.floor);
+            if (special) exact.mend(sums, n, at);
+            store_chunk(sums, n, at);
+        });
     }
 
     // Of elements whose power is their size.
