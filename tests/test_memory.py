@@ -122,6 +122,41 @@ def test_peak_memory_of_fractional_pooling(planes: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("what", "kernel", "stride", "p", "limit"),
+    [
+        ("windows side by side", 2, 2, 2, 1024),
+        ("windows over windows", 3, 1, 3, 1536),
+        ("norms remembered", 99, 1, 1.5, 4096),
+        ("one window", 2048, 2048, 2, 1024),
+        ("the largest", 2, 2, "np.inf", 2560),
+    ],
+)
+@pytest.mark.parametrize("shape", [(1, 1, 2048, 8192), (1, 8192, 2048, 1)])
+def test_peak_memory_of_gradients_of_norms(
+    what: str, shape: tuple[int, ...], kernel: int, stride: int, p: float, limit: int
+) -> None:
+    """However large x is: parts of 16 Ki elements; 256 Ki norms where each lies over many."""
+    kernels, steps = ([v if n > 1 else 1 for n in shape[2:]] for v in (kernel, stride))
+    assert_runs(
+        MEASURE
+        + f"x = np.ones({shape}, np.float32)\n"
+        + f"window = {kernels}, {steps}\n"
+        + f"grad = poolcore.lp_pool2d(x, {p}, *window)\n"
+        + "out = np.ones(x.shape, np.float32)\n"
+        + "for threads in (1, 2):\n"
+        + "    call = lambda x, grad, out: poolcore.lp_pool2d_backward(\n"
+        + f"        grad, x, {p}, *window, out=out, threads=threads)\n"
+        + "    small = np.ones((1, 2, 64, 64), np.float32)\n"
+        + "    poolcore.lp_pool2d_backward(poolcore.lp_pool2d(small, 2, 2), small, 2, 2,\n"
+        + "                                threads=threads)\n"
+        + "    grown = growth(lambda: call(x, grad, out))\n"
+        + f"    print({what!r}, threads, grown)\n"
+        + f"    assert grown <= {limit} * threads, (threads, grown)\n",
+        timeout=240,
+    )
+
+
+@pytest.mark.parametrize(
     ("what", "shape", "kernel", "stride"),
     [
         ("one window over everything", (8192, 8192), (8192, 8192), None),

@@ -157,7 +157,8 @@ Extremes extremes_in(NormGradient& job, Scratch& memory, std::int64_t windows) {
 }  // namespace
 
 RunStatus largest_backward(NormGradient& job, const RunControl& control, const NormLimits& limits) {
-    const GradientParts parts = parts_of(job.axis, job.lane.n, limits.windows);
+    // Three or four numbers of each, where others have one.
+    const GradientParts parts = parts_of(job.axis, job.lane.n, limits.windows / 4);
     Scratch memory;
     Extremes e = extremes_in(job, memory, parts.windows);
     const bool doubles = job.grad.dtype == DType::kFloat64 || !is_float(job.grad.dtype);
