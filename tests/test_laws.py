@@ -244,6 +244,7 @@ LAYERS: dict[str, set[str]] = {
         "geometry",
         "view",
         "types",
+        "error",
         "dispatch",
         "scratch",
         "threads",

@@ -343,6 +343,19 @@ def test_wrong_arrays_are_refused_untouched() -> None:
     assert empty.shape == (0, 3, 4, 4)
 
 
+@pytest.mark.failure(14, 15)
+@pytest.mark.parametrize("p", [1, 2, 3, INFINITY], ids=str)
+def test_more_windows_than_memory_holds(p: float) -> None:
+    k = 2**50
+    grad = np.broadcast_to(np.float32(1), (1, k + 3))
+    out = np.full((1, 4), np.float32(7))
+    with pytest.raises(MemoryError, match="lp_pool1d_backward: no memory for so many windows"):
+        poolcore.lp_pool1d_backward(
+            grad, np.ones((1, 4), np.float32), p, k, 1, padding=k - 1, out=out
+        )
+    assert (out == 7).all()
+
+
 def test_interrupts_are_heard() -> None:
     code = """
 import signal, numpy as np, poolcore

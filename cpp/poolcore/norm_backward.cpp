@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string>
 
 #include "poolcore/dispatch.hpp"
+#include "poolcore/error.hpp"
 #include "poolcore/norm_backward_job.hpp"
 #include "poolcore/threads.hpp"
 
@@ -128,7 +130,9 @@ void cut(NormGradient& job, int threads, const NormLimits& limits) {
         halve_box(job.axis, kRow);
     }
     const std::int64_t of_plane = std::max(elements_of_box(job.axis), windows_of_box(job.axis));
-    std::int64_t planes = std::max(limits.elements / of_plane, lanes);
+    const std::int64_t room = std::clamp(times(lanes, of_plane), limits.elements,
+                                         times(8, limits.elements));
+    std::int64_t planes = std::max<std::int64_t>(room / of_plane, 1);
     if (enough > 0)
         planes = std::min(planes, std::max(lanes, times(times(job.rest_n, job.lane.n),
                                                         job.tasks_of_plane()) / enough));
@@ -138,10 +142,8 @@ void cut(NormGradient& job, int threads, const NormLimits& limits) {
 // The norms of one part after the other, and what they give to its elements.
 RunStatus run_in_parts(NormGradient& job, const RunControl& control, const NormLimits& limits) {
     const GradientParts parts = parts_of(job.axis, job.lane.n, limits.windows);
-    const std::int64_t bytes = times(parts.windows, 8);
     Scratch memory;
-    memory.reserve(Scratch::footprint(bytes));
-    std::byte* const norms = memory.take(bytes);
+    std::byte* const norms = memory_for(job, memory, times(parts.windows, 8));
     job.norms = norms;
     job.rest_n = 1;
     for (job.rest_lo = 0; job.rest_lo < job.rest_planes; ++job.rest_lo) {
@@ -161,6 +163,14 @@ RunStatus run_in_parts(NormGradient& job, const RunControl& control, const NormL
 }
 
 }  // namespace
+
+std::byte* memory_for(const NormGradient& job, Scratch& scratch, std::int64_t bytes) {
+    if (bytes >= kMany)
+        throw PoolError(ErrorKind::kMemory, std::string(job.plan.spec.function) +
+                                                ": no memory for so many windows over one element");
+    scratch.reserve(Scratch::footprint(bytes));
+    return scratch.take(bytes);
+}
 
 void set_windows(const NormGradient& job, NormPart& part) {
     for (int i = 0; i < kAxes; ++i) part.windows[i] = job.axis[i].windows_over(part.elements[i]);
@@ -260,10 +270,8 @@ RunStatus norm_backward(const PoolPlan& plan, const StridedView& grad, const Str
     job.box_elements = elements;
     job.box_windows = times(planes, windows_of_box(job.axis));
     job.worker_bytes = NormMemory::bytes(elements, job.box_windows);
-    const std::int64_t bytes = times(ours.threads, job.worker_bytes);
     Scratch memory;
-    memory.reserve(Scratch::footprint(bytes));
-    job.memory = memory.take(bytes);
+    job.memory = memory_for(job, memory, times(ours.threads, job.worker_bytes));
     if (std::isinf(plan.spec.power)) return largest_backward(job, ours, limits);
     const bool remembers = plan.spec.power != 1 && boxes_of_window(job.axis) > 2;
     if (remembers) return run_in_parts(job, ours, limits);

@@ -146,6 +146,9 @@ View view_of(const NormGradient& job, Byte* data, DType dtype, const Loops& n, c
 RunStatus take_norms(const NormGradient& job, const NormPart& part, const std::byte* x,
                      std::byte* norms, const RunControl& control);
 
+// So many bytes of a scratch that is empty; throws PoolError(kMemory).
+std::byte* memory_for(const NormGradient& job, Scratch& scratch, std::int64_t bytes);
+
 // What a worker has for a box of elements and the windows over it.
 struct NormMemory {
     double *norms, *factors, *sums;

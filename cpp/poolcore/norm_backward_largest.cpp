@@ -144,12 +144,15 @@ void give_elements(void* context, std::int64_t number, int worker) {
 
 Extremes extremes_in(NormGradient& job, Scratch& memory, std::int64_t windows) {
     const auto size = static_cast<std::int64_t>(item_size(job.x.dtype));
-    const std::int64_t bytes[2] = {times(windows, size), times(windows, 8)};
-    memory.reserve(2 * Scratch::footprint(bytes[0]) + 2 * Scratch::footprint(bytes[1]));
+    std::byte* at = memory_for(job, memory, times(windows, 2 * (size + 8)));
     Extremes e{job, {}, {}};
-    for (int i = 0; i < 2; ++i) {
-        e.value[i] = memory.take(bytes[0]);
-        e.index[i] = reinterpret_cast<std::int64_t*>(memory.take(bytes[1]));
+    for (std::int64_t*& index : e.index) {
+        index = reinterpret_cast<std::int64_t*>(at);
+        at += windows * 8;
+    }
+    for (std::byte*& value : e.value) {
+        value = at;
+        at += windows * size;
     }
     return e;
 }
