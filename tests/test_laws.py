@@ -251,6 +251,7 @@ LAYERS: dict[str, set[str]] = {
         "kernels",
     },
     "stochastic": {"run", "plan", "geometry", "view", "types", "dispatch", "threads", "kernels"},
+    "pyramid": {"run", "view", "types", "error", "dispatch", "scratch", "threads", "kernels"},
     "spread": {
         "run",
         "plan",
@@ -281,6 +282,7 @@ PARTS = {
     f"{layer}_{part}": layer
     for layer, parts in {
         "norm_backward": ("exact", "job", "largest", "move", "pairs", "task"),
+        "pyramid": ("tile",),
         "roi": ("axis", "candidates", "give", "gradient", "job", "largest", "mean", "pool", "taps"),
         "scatter": ("gather", "half", "nest", "read"),
         "soft_backward": ("job", "measure", "task"),

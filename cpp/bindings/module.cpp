@@ -8,6 +8,7 @@
 #include "bindings/arguments.hpp"
 #include "bindings/bind_norm.hpp"
 #include "bindings/bind_pool.hpp"
+#include "bindings/bind_pyramid.hpp"
 #include "bindings/bind_roi.hpp"
 #include "bindings/bind_scatter.hpp"
 #include "bindings/bind_spread.hpp"
@@ -86,6 +87,7 @@ PYBIND11_MODULE(_core_of_main, m, py::mod_gil_not_used()) {
     bind_threads(m);
     bind_targets(m);
     bind_pool(m);
+    bind_pyramid(m);
     bind_norm(m);
     bind_roi(m);
     bind_scatter(m);

@@ -142,25 +142,6 @@ void finish_float_mean(const FinishArgs& args) {
     }
 }
 
-// floor, trunc, half-up or half-even of sum / divisor, from whole numbers; divisor > 0.
-template <class Int>
-inline Int rounded_quotient(Int sum, Int divisor, Rounding rounding) {
-    Int q = sum / divisor;
-    Int r = sum % divisor;
-    if (rounding == Rounding::kTrunc) return q;
-    if (r < 0) {
-        r += divisor;
-        --q;
-    }
-    const bool half = r == divisor - r;
-    const bool above = r > divisor - r;
-    switch (rounding) {
-        case Rounding::kHalfUp: return q + (above || half ? 1 : 0);
-        case Rounding::kHalfEven: return q + (above || (half && q % 2 != 0) ? 1 : 0);
-        default: return q;
-    }
-}
-
 template <class Out, class Int>
 [[gnu::always_inline]] inline Out saturated(Int x) {
     const Int low = static_cast<Int>(lowest<Out>());
@@ -295,6 +276,16 @@ void finish_int_mean_rounded(const FinishArgs& args) {
 }
 
 template <class A, class Out>
+void finish_int_mean_shifted(const FinishArgs& args) {
+    const FinishArgs a = args;
+    const Shifted<A> by(a.divisor, a.rounding);
+    for_results<Out, kCommonLanes<A, Out>>(a, [&]<int N>(std::int64_t x, std::int64_t stride) {
+        const auto sum = load<Vec<A, N>>(a.src + x * std::int64_t(sizeof(A)));
+        store(a.dst + x * stride, by.template mean<Out, N>(sum));
+    });
+}
+
+template <class A, class Out>
 void finish_int_mean_float(const FinishArgs& args) {
     const FinishArgs a = args;
     const Quotient<double> quotient(a.divisors ? 0.0 : static_cast<double>(a.divisor));
@@ -318,6 +309,8 @@ void finish_int_mean(const FinishArgs& a) {
     if constexpr (kFloatResult<Out>) {
         if (exact) return finish_int_mean_float<A, Out>(a);
     } else {
+        if (!a.aux && !a.divisors && Shifted<A>::takes(a.divisor))
+            return finish_int_mean_shifted<A, Out>(a);
         const bool counts = a.divisors || (a.divisor > 0 && a.divisor <= kMostDivisor<F>);
         if (exact && counts) return finish_int_mean_rounded<A, Out, F>(a);
     }

@@ -238,6 +238,31 @@ struct NarrowArgs {
     Rounding rounding;
 };
 
+// halve: sums[r][i] = the four elements src[2*r .. 2*r+1][2*i .. 2*i+1] added, in the type that
+// narrow adds them in, and means[r][i] = a quarter of that, rounded, in their own type; r < rows,
+// i < n. Elements of a row lie side by side everywhere; results overlap no source.
+struct HalveArgs {
+    const std::byte* src;
+    std::byte* sums;
+    std::byte* means;
+    std::int64_t rows, n;
+    std::int64_t src_stride, sums_stride, means_stride;
+    Rounding rounding;
+};
+
+// quarter: of floats, second[r][i] = T over src[4*r .. 4*r+3][4*i .. 4*i+3], and in `first`, which
+// has twice as many rows and columns, the same of two by two, as sums or means; and sums[r][i], if
+// given, the sums of `second` once more, in double throughout. As halve otherwise.
+struct QuarterArgs {
+    const std::byte* src;
+    std::byte* first;
+    std::byte* second;
+    std::byte* sums;
+    std::int64_t rows, n;
+    std::int64_t src_stride, first_stride, second_stride, sums_stride;
+    bool means;
+};
+
 // What narrow makes of a window: its maximum or minimum or, of its sum, the sum in the work type
 // or the result in the type of the source (for integers: a mean).
 enum class Narrow : std::uint8_t { kMax, kMin, kSum, kResult };
@@ -329,6 +354,8 @@ using TurnKernel = void (*)(const TurnArgs&);
 using RepeatKernel = void (*)(const RepeatArgs&);
 using ArgWindowKernel = void (*)(const ArgWindowArgs&);
 using NarrowKernel = void (*)(const NarrowArgs&);
+using HalveKernel = void (*)(const HalveArgs&);
+using QuarterKernel = void (*)(const QuarterArgs&);
 using PackKernel = void (*)(const PackArgs&);
 using FinishKernel = void (*)(const FinishArgs&);
 using PowerKernel = void (*)(const PowerArgs&);
@@ -351,6 +378,8 @@ struct KernelTable {
     RepeatKernel repeat[kNumSizes];
     ArgWindowKernel arg_window[kNumArgKinds];
     NarrowKernel narrow[kNumNarrows][kNumDTypes];  // null where a type is wide enough
+    HalveKernel halve[kNumDTypes];      // of 8 and 16 bits
+    QuarterKernel quarter[kNumDTypes];  // kFloat32, kFloat64
     PackKernel pack[kNumChanges][kNumDTypes][kNumWorks];
     FinishKernel finish[kNumFinishes][kNumWorks][kNumDTypes];
     PowerKernel power[kNumWorks];  // kF64; kF32: magnitudes alone

@@ -1,6 +1,8 @@
-// Vectors divided by one number, the bits of the division in less time.
+// Numbers divided by one number: floats with the bits of the division in less time, and integers,
+// rounded.
 #pragma once
 
+#include "kernels/kernel_table.hpp"
 #include "kernels/ops.hpp"
 
 namespace poolcore {
@@ -85,6 +87,72 @@ class Quotient {
 // In place of a quotient, where sums are wanted.
 struct Undivided {
     explicit Undivided(double) {}
+};
+
+// floor, trunc, half-up or half-even of sum / divisor, from whole numbers; divisor > 0.
+template <class Int>
+inline Int rounded_quotient(Int sum, Int divisor, Rounding rounding) {
+    Int q = sum / divisor;
+    Int r = sum % divisor;
+    if (rounding == Rounding::kTrunc) return q;
+    if (r < 0) {
+        r += divisor;
+        --q;
+    }
+    const bool half = r == divisor - r;
+    const bool above = r > divisor - r;
+    switch (rounding) {
+        case Rounding::kHalfUp: return q + (above || half ? 1 : 0);
+        case Rounding::kHalfEven: return q + (above || (half && q % 2 != 0) ? 1 : 0);
+        default: return q;
+    }
+}
+
+// The same of vectors, for divisors 2^shift: the floor of the quotient, and one more where what the
+// rest has behind the point says so. Nothing overflows: rest and what is added are below 2^(shift + 1).
+template <class A>
+class Shifted {
+   public:
+    static bool takes(std::int64_t divisor) {
+        return divisor > 0 && (divisor & (divisor - 1)) == 0 &&
+               divisor <= std::int64_t(1) << (8 * sizeof(A) - 2);
+    }
+    Shifted(std::int64_t divisor, Rounding rounding)
+        : shift_(__builtin_ctzll(static_cast<unsigned long long>(divisor))),
+          mask_(static_cast<A>(divisor - 1)) {
+        const bool even = rounding == Rounding::kHalfEven && shift_ > 0;
+        const bool half = even || rounding == Rounding::kHalfUp;
+        more_ = static_cast<A>(half ? divisor / 2 - (even ? 1 : 0) : 0);
+        odd_ = even ? 1 : 0;
+        below_ = rounding == Rounding::kTrunc ? mask_ : A(0);
+    }
+
+    // Saturated.
+    template <class Out, int N>
+    [[gnu::always_inline]] Vec<Out, N> mean(Vec<A, N> sum) const {
+        using V = Vec<A, N>;
+        V mean = static_cast<V>(sum >> shift_);
+        V rest = static_cast<V>(sum & splat<A, N>(mask_));
+        rest = static_cast<V>(rest + splat<A, N>(more_));
+        rest = static_cast<V>(rest + static_cast<V>(mean & splat<A, N>(odd_)));
+        if constexpr (lowest<A>() != 0)
+            rest = static_cast<V>(rest + (sum < V{} ? splat<A, N>(below_) : V{}));
+        mean = static_cast<V>(mean + static_cast<V>(rest >> shift_));
+        using Wide = __int128;
+        if constexpr (static_cast<Wide>(lowest<Out>()) > static_cast<Wide>(lowest<A>())) {
+            const V low = splat<A, N>(static_cast<A>(lowest<Out>()));
+            mean = mean < low ? low : mean;
+        }
+        if constexpr (static_cast<Wide>(highest<Out>()) < static_cast<Wide>(highest<A>())) {
+            const V high = splat<A, N>(static_cast<A>(highest<Out>()));
+            mean = mean > high ? high : mean;
+        }
+        return converted<Out, A, N>(mean);
+    }
+
+   private:
+    int shift_;
+    A mask_, more_, odd_, below_;
 };
 
 }  // namespace

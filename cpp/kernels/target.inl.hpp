@@ -7,6 +7,7 @@
 #include "kernels/arg_window.inl.hpp"
 #include "kernels/extremes.inl.hpp"
 #include "kernels/flat.inl.hpp"
+#include "kernels/halve.inl.hpp"
 #include "kernels/narrow.inl.hpp"
 #include "kernels/planes.inl.hpp"
 #include "kernels/repeat.inl.hpp"
@@ -123,6 +124,13 @@ constexpr void add_narrows(KernelTable& t) {
     t.narrow[at(Narrow::kSum)][at(DType::kBool)] = t.narrow[at(Narrow::kSum)][at(DType::kUInt8)];
 }
 
+template <DType... D>
+constexpr void add_halves(KernelTable& t) {
+    ((t.halve[at(D)] = halve<typename ElementOf<D>::type>), ...);
+    t.quarter[at(DType::kFloat32)] = quarter<float>;
+    t.quarter[at(DType::kFloat64)] = quarter<double>;
+}
+
 template <class... T>
 constexpr void add_moves(KernelTable& t) {
     int size = 0;
@@ -133,6 +141,7 @@ constexpr KernelTable make_table() {
     KernelTable t{};
     t.vector_bytes = POOLCORE_VECTOR_BYTES;
     add_narrows(t);
+    add_halves<DType::kInt8, DType::kUInt8, DType::kInt16, DType::kUInt16>(t);
     add_moves<std::uint8_t, std::uint16_t, std::uint32_t, std::uint64_t>(t);
     add_order<std::int8_t>(t);
     add_order<std::uint8_t>(t);

@@ -92,12 +92,16 @@ template <class From>
 }
 #endif
 
-// Eight floats or integers of 32 bits to doubles, and back to floats, at once: as above.
+// Floats and integers of 32 bits to doubles, and doubles to floats, as many as the wider vector has:
+// as above.
 template <class To, class From, int N>
 inline constexpr bool kConvertsAtOnce =
+    ((__is_same(To, double) && (sizeof(From) == 4)) ||
+     (__is_same(To, float) && __is_same(From, double))) &&
 #if defined(__AVX512F__)
-    N == 8 && ((__is_same(To, double) && sizeof(From) == 4) ||
-               (__is_same(To, float) && __is_same(From, double)));
+    N == 8;
+#elif defined(__AVX__)
+    N == 4 && !__is_same(From, std::uint32_t);
 #else
     false;
 #endif
@@ -115,6 +119,13 @@ template <class To, class From>
         return (Vec<To, 8>)_mm512_maskz_cvtepu32_pd(0xff, (__m256i)v);
     }
 }
+#elif defined(__AVX__)
+template <class To, class From>
+[[gnu::always_inline]] inline Vec<To, 4> converted_at_once(Vec<From, 4> v) {
+    if constexpr (__is_same(From, double)) return (Vec<To, 4>)_mm256_cvtpd_ps((__m256d)v);
+    else if constexpr (__is_same(From, float)) return (Vec<To, 4>)_mm256_cvtps_pd((__m128)v);
+    else return (Vec<To, 4>)_mm256_cvtepi32_pd((__m128i)v);
+}
 #endif
 
 // Element by element to another type.
@@ -125,7 +136,7 @@ template <class To, class From, int N>
     } else if constexpr (__is_same(To, From)) {
         return v;
     } else if constexpr (kConvertsAtOnce<To, From, N>) {
-#if defined(__AVX512F__)
+#if defined(__AVX__)
         return converted_at_once<To, From>(v);
 #endif
     } else if constexpr (kWidensAtOnce<To, From, N>) {

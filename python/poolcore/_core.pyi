@@ -189,6 +189,7 @@ def soft_backward(
     keepdims: Any,
     /,
 ) -> Any: ...
+def halve(x: Any, op: str, rounding: str, tile: int, out: list[Any], threads: Any, /) -> None: ...
 def roi(
     function: str,
     x: Any,

@@ -97,11 +97,13 @@ def pyramid(
     each level is rounded once (docs/numerics.md). Results are the same bits whatever the layout and
     thread count.
 
-    Memory beyond x and the levels stays within some megabytes: x is read in bands of rows. All
-    levels of means together take two to four times as long as the first alone. "mode", and means of
-    64-bit integers, read x once for each level. With `nodata`, or NaN to omit, windows that
-    hold some are mended one by one, except in maxima and minima that leave out NaN alone; sums and
-    means of 64-bit integers with `nodata` are made of Python's integers, slowly.
+    Memory beyond x and the levels stays within some megabytes: x is read in bands of rows. Sums and
+    means by halves along the last two axes read x once, where its rows and those of the levels lie
+    in one piece: all levels take half as long again as the first alone. Others take two to four
+    times as long as that. "mode", and means of 64-bit integers, read x once for each level. With
+    `nodata`, or NaN to omit, windows that hold some are mended one by one, except in maxima and
+    minima that leave out NaN alone; sums and means of 64-bit integers with `nodata` are made of
+    Python's integers, slowly.
 
     Examples
     --------
@@ -187,8 +189,8 @@ def _per_axis(
     """Give the axes that become shorter, in ascending order, and their factors."""
     if axes is None:
         axes = tuple(range(-min(2, array.ndim), 0))
-    places = [operator.index(a) % array.ndim for a in np.atleast_1d(np.asarray(axes))]
-    factors = [operator.index(f) for f in np.atleast_1d(np.asarray(factor))]
+    places = [a % array.ndim for a in _ints(axes)]
+    factors = _ints(factor)
     if np.ndim(factor) == 0:  # type: ignore[arg-type]
         factors *= len(places)
     pairs = sorted((a, f) for a, f in zip(places, factors, strict=True) if f > 1)
@@ -197,9 +199,19 @@ def _per_axis(
     return tuple(a for a, _ in pairs), tuple(f for _, f in pairs)
 
 
+def _ints(value: PerAxis) -> list[int]:
+    if isinstance(value, int):
+        return [value]
+    if isinstance(value, tuple):
+        return [operator.index(v) for v in value]
+    return [operator.index(v) for v in np.atleast_1d(np.asarray(value))]
+
+
 def _check_levels(levels: int, sizes: list[tuple[int, int]]) -> None:
     if levels < 1:
         raise ValueError(f"pyramid: levels={levels} must be at least 1")
+    if levels <= 64 and any(f ** (levels - 1) < size for size, f in sizes):
+        return
     most = 1
     while any(f**most < size for size, f in sizes):
         most += 1

@@ -24,6 +24,10 @@ __all__ = ["Levels", "Plan", "make_levels"]
 _BLOCK = 4 << 20
 # A block is at least so many windows high, so that what is carried beyond it is small.
 _LEAST_ROWS = 16
+# Elements of x that one task of the core turns into several levels at a time.
+_TILE = 1 << 17
+# Planes of fewer elements are better pooled many at once.
+_LEAST_PLANE = 1
 
 Carried = list[Array]
 
@@ -242,6 +246,31 @@ class Totals(Levels):
                       divisor=region.elements, **options)  # fmt: skip
 
 
+class Halves(Totals):
+    """Totals by halves along the last two axes, by one call of the core for all levels."""
+
+    def run(self, x: Array, outs: list[Array]) -> None:
+        if not all(side_by_side(a) for a in (x, *outs)):
+            super().run(x, outs)
+            return
+        plan = self.plan
+        _core.halve(x, plan.op, plan.rounding, _TILE, outs, plan.threads)
+
+
+def is_halved(plan: Plan, levels: int, x: Array) -> bool:
+    """Whether the core makes these levels."""
+    bits = 2 * levels + (0 if x.dtype.kind not in "iub" else 8 * x.itemsize)
+    plane = math.prod(x.shape[a] for a in plan.axes)
+    last = (x.ndim - 2, x.ndim - 1)
+    takes = plan.factors == (2, 2) and plan.axes == last and levels >= 2 and bits <= 62
+    return takes and plane >= _LEAST_PLANE
+
+
+def side_by_side(x: Array) -> bool:
+    """Whether the elements of the last axis follow each other in memory."""
+    return x.shape[-1] == 1 or x.strides[-1] == x.itemsize
+
+
 class DirectLevels(Levels):
     """Every level from x itself: majorities, and integers whose sums may exceed 64 bits."""
 
@@ -289,6 +318,8 @@ def make_levels(plan: Plan, levels: int, x: Array) -> Levels:
         return _pyramid_nodata.ValidTotals(plan, levels, x, accumulator)
     if accumulator is None:
         return DirectLevels(plan, levels)
+    if is_halved(plan, levels, x):
+        return Halves(plan, levels, x, accumulator)
     return Totals(plan, levels, x, accumulator)
 
 
