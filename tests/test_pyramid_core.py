@@ -26,6 +26,7 @@ def name(value: object) -> str:
 
 def by_python(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_pyramid_levels, "_LEAST_PLANE", 1 << 62)
+    monkeypatch.setattr(_pyramid_levels, "_ONE_CALL", 0)
 
 
 def by_the_core(monkeypatch: pytest.MonkeyPatch, tile: int = 1 << 17) -> None:

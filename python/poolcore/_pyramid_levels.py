@@ -26,8 +26,10 @@ _BLOCK = 4 << 20
 _LEAST_ROWS = 16
 # Elements of x that one task of the core turns into several levels at a time.
 _TILE = 1 << 17
-# Planes of fewer elements are better pooled many at once.
-_LEAST_PLANE = 1
+# Planes of fewer elements are better pooled many at once, as the other way does; but a call of the
+# core costs less than several, which shows where x has no more elements than the second number.
+_LEAST_PLANE = 1 << 12
+_ONE_CALL = 1 << 14
 
 Carried = list[Array]
 
@@ -263,7 +265,7 @@ def is_halved(plan: Plan, levels: int, x: Array) -> bool:
     plane = math.prod(x.shape[a] for a in plan.axes)
     last = (x.ndim - 2, x.ndim - 1)
     takes = plan.factors == (2, 2) and plan.axes == last and levels >= 2 and bits <= 62
-    return takes and plane >= _LEAST_PLANE
+    return takes and (plane >= _LEAST_PLANE or x.size <= _ONE_CALL)
 
 
 def side_by_side(x: Array) -> bool:
