@@ -193,8 +193,8 @@ def test_kernels_neither_allocate_nor_throw_nor_know_the_library() -> None:
 # Who may include whom below cpp/poolcore; the run family is one layer in many files.
 RUN_FAMILY = {
     "run", "adaptive", "arg_box", "arg_kind", "box", "boxes", "each_window", "element",
-    "finish", "flat", "gradient_boxes",
-    "huge", "indices", "lanes", "moves", "nan_scan", "narrow", "pack", "powers", "schedule",
+    "finish", "flat", "gradient_boxes", "huge", "indices", "lanes", "median_network",
+    "median_rows", "moves", "nan_scan", "narrow", "pack", "powers", "schedule",
     "select", "select_count", "select_emit", "select_job", "select_window", "soft", "soft_lanes",
     "stages", "tasks", "totals", "turned",
 }  # fmt: skip

@@ -112,6 +112,57 @@ def test_medians_in_every_result_type(
         assert_same(got, want, f"{out}")
 
 
+FEW_TAPS: list[tuple[Any, ...]] = [
+    (3, 1, 1), (2, 1, 1), (2, 2, 0), (5, 1, 2), (3, 2, 1, 2), ((1, 5), 1, (0, 2)),
+    ((5, 1), 1, (2, 0)), ((3, 4), (2, 3), 1), (7, 1, 3), ((1, 9), 2, (0, 4), 3), (8, 4, 4),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("window", FEW_TAPS, ids=name)
+@pytest.mark.parametrize("dtype", DTYPES, ids=name)
+def test_windows_of_few_taps(
+    dtype: np.dtype, window: tuple[Any, ...], rng: np.random.Generator
+) -> None:
+    """By networks: full windows and those over an edge, with and without NaN, in every layout."""
+    kernel, stride, padding, dilation = (*window, 1)[:4]
+    kinds = ("plain", "special") if dtype in FLOATS else ("plain",)
+    for kind in kinds:
+        x = random_array(rng, dtype, (17, 75), kind)
+        if kind == "special":
+            x[:, 40:] = np.where(np.isnan(x[:, 40:]), dtype.type(1), x[:, 40:])
+        for policy in ("propagate", "omit")[: len(kinds)]:
+            want = oracle_select.pool(
+                x, kernel, "median", (0, 1), stride, padding, dilation, nan_policy=policy
+            )
+            options: Any = {"dilation": dilation, "nan_policy": policy}
+            wide = np.repeat(x[:, :, None], 3, axis=2)
+            for target in targets():
+                with use_target(target):
+                    for view in (x, np.asfortranarray(x), x[::-1, ::-1].copy()[::-1, ::-1],
+                                 wide[:, :, 1]):  # fmt: skip
+                        got = poolcore.pool(view, kernel, "median", (0, 1), stride, padding,
+                                            threads=2, **options)  # fmt: skip
+                        assert_same(got, want, target, nan_bits=True)
+                    got = poolcore.pool(wide, kernel, "median", (0, 1), stride, padding, **options)
+                    for channel in range(3):
+                        assert_same(np.ascontiguousarray(got[:, :, channel]), want, target)
+
+
+@pytest.mark.parametrize("dtype", [np.dtype(t) for t in ("u1", "i8", "f4")], ids=name)
+def test_volumes_and_pixels_of_few_taps(dtype: np.dtype, rng: np.random.Generator) -> None:
+    x = random_array(rng, dtype, (6, 7, 33))
+    want = oracle_select.pool(x, 3, "median", (0, 1, 2), 1, 1)
+    for target in targets():
+        with use_target(target):
+            assert_same(poolcore.median_pool3d(x[None], 3, 1, 1)[0], want, target)
+    for kernel, stride, padding in ((3, 1, 1), (2, 2, 0), (5, 2, 2)):
+        want = oracle_select.pool(x, kernel, "median", (0, 1), stride, padding)
+        for target in targets():
+            with use_target(target):
+                got = poolcore.pool(x, kernel, "median", (0, 1), stride, padding)
+                assert_same(got, want, target)
+
+
 def test_medians_are_numpys(rng: np.random.Generator) -> None:
     x = rng.random((3, 8, 36)).astype(np.float32)
     blocks = x.reshape(3, 2, 4, 6, 6).swapaxes(2, 3)

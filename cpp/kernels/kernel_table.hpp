@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/network_args.hpp"
 #include "poolcore/types.hpp"
 
 namespace poolcore {
@@ -383,6 +384,9 @@ struct KernelTable {
     PackKernel pack[kNumChanges][kNumDTypes][kNumWorks];
     FinishKernel finish[kNumFinishes][kNumWorks][kNumDTypes];
     PowerKernel power[kNumWorks];  // kF64; kF32: magnitudes alone
+    KeysKernel keys[2][kNumSizes];  // of integers and of floats, by the logarithm of the size
+    ExchangesKernel exchanges[kNumSizes];
+    RankKernel rank[2][kNumSizes];
 };
 
 extern const KernelTable kScalarTable;

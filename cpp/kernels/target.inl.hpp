@@ -9,6 +9,7 @@
 #include "kernels/flat.inl.hpp"
 #include "kernels/halve.inl.hpp"
 #include "kernels/narrow.inl.hpp"
+#include "kernels/network.inl.hpp"
 #include "kernels/planes.inl.hpp"
 #include "kernels/repeat.inl.hpp"
 #include "kernels/running.inl.hpp"
@@ -137,6 +138,23 @@ constexpr void add_moves(KernelTable& t) {
     ((t.pick[size] = pick<T>, t.repeat[size] = repeat<T>, t.turn[size++] = turn<T>), ...);
 }
 
+// Keys of floats are signed.
+template <int Size, class T>
+constexpr void add_network(KernelTable& t) {
+    t.keys[0][Size] = keys<T, false>;
+    t.exchanges[Size] = exchanges<T>;
+    t.rank[0][Size] = rank<T, false>;
+    if constexpr (Size > 0) t.keys[1][Size] = keys<T, true>;
+    if constexpr (Size > 0) t.rank[1][Size] = rank<T, true>;
+}
+
+constexpr void add_networks(KernelTable& t) {
+    add_network<0, std::uint8_t>(t);
+    add_network<1, std::int16_t>(t);
+    add_network<2, std::int32_t>(t);
+    add_network<3, std::int64_t>(t);
+}
+
 constexpr KernelTable make_table() {
     KernelTable t{};
     t.vector_bytes = POOLCORE_VECTOR_BYTES;
@@ -176,6 +194,7 @@ constexpr KernelTable make_table() {
     add_float_finishes<float>(t);
     add_float_finishes<double>(t);
     add_order_finishes(t);
+    add_networks(t);
     return t;
 }
 

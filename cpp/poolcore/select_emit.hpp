@@ -10,6 +10,7 @@
 
 #include "kernels/kernel_table.hpp"
 #include "poolcore/plan.hpp"
+#include "poolcore/select_job.hpp"
 #include "poolcore/select_window.hpp"
 
 namespace poolcore {
@@ -115,35 +116,71 @@ inline void convert_row(FinishKernel convert, const double* values, const Output
     convert(args);
 }
 
+// Means of two numbers each, of up to 32 bits, or of two floats.
 template <class K, bool kFloat>
-void emit_medians(const PoolPlan& plan, const Coder<K, kFloat>& coder, FinishKernel convert,
-                  const ChosenRow<K>& row, const OutputRow& to) {
+void means_of_two(PackKernel widen, const Coder<K, kFloat>& coder, const ChosenRow<K>& row, int n,
+                  double* values) {
+    K bits[2][kSortLanes];
+    double wide[2][kSortLanes];
+    for (int l = 0; l < n; ++l) {
+        bits[0][l] = coder.decode(row.lo[l]);
+        bits[1][l] = coder.decode(row.hi[l]);
+    }
+    PackArgs args{};
+    args.src = reinterpret_cast<const std::byte*>(bits);
+    args.dst = reinterpret_cast<std::byte*>(wide);
+    args.n0 = 2;
+    args.n1 = 1;
+    args.n = n;
+    args.src_stride = sizeof(K);
+    args.src_stride0 = sizeof bits[0];
+    args.dst_stride0 = sizeof wide[0];
+    widen(args);
+    for (int l = 0; l < n; ++l)
+        values[l] = sizeof(K) < 8 ? (wide[0][l] + wide[1][l]) / 2
+                                  : float_mean(wide[0][l], wide[1][l]);
+}
+
+template <class K, bool kFloat>
+void emit_numbers(const SelectJob& job, const Coder<K, kFloat>& coder, const ChosenRow<K>& row,
+                  const OutputRow& to) {
     double values[kSortLanes];
-    if (kFloat || is_float(plan.out_dtype)) {
-        for (int l = 0; l < to.n; ++l) {
-            const K lo = coder.decode(row.lo[l]);
-            const K hi = coder.decode(row.hi[l]);
-            if constexpr (kFloat) {
-                values[l] = float_mean(float_value(lo, plan.in_dtype),
-                                       float_value(hi, plan.in_dtype));
-            } else {
-                const bool s = is_signed(plan.in_dtype);
-                values[l] = static_cast<double>(integer_value(lo, s) + integer_value(hi, s)) / 2;
-            }
-            if (row.nan[l]) values[l] = std::numeric_limits<double>::quiet_NaN();
-        }
-        return convert_row(convert, values, to);
+    if constexpr (kFloat || sizeof(K) < 8) {
+        means_of_two(job.widen, coder, row, to.n, values);
+    } else {
+        const bool s = is_signed(job.plan->in_dtype);
+        for (int l = 0; l < to.n; ++l)
+            values[l] = static_cast<double>(integer_value(coder.decode(row.lo[l]), s) +
+                                            integer_value(coder.decode(row.hi[l]), s)) /
+                        2;
     }
+    for (int l = 0; l < to.n; ++l)
+        if (row.nan[l]) values[l] = std::numeric_limits<double>::quiet_NaN();
+    convert_row(job.convert, values, to);
+}
+
+template <class K, bool kFloat>
+void emit_medians(const SelectJob& job, const Coder<K, kFloat>& coder, const ChosenRow<K>& row,
+                  const OutputRow& to) {
+    const PoolPlan& plan = *job.plan;
+    if (kFloat || is_float(plan.out_dtype)) return emit_numbers(job, coder, row, to);
+    using W = Wide<K>;
+    constexpr Int128 most = sizeof(W) == 8 ? std::numeric_limits<std::int64_t>::max()
+                                           : std::numeric_limits<std::uint64_t>::max();
     const Limits limits = limits_of(plan.out_dtype);
-    const std::size_t size = item_size(plan.out_dtype);
+    const auto lowest = static_cast<W>(limits.lo);
+    const auto highest = static_cast<W>(limits.hi < most ? limits.hi : most);
     const bool s = is_signed(plan.in_dtype);
+    W medians[kSortLanes];
     for (int l = 0; l < to.n; ++l) {
-        Int128 median = rounded_half(integer_value(coder.decode(row.lo[l]), s) +
-                                         integer_value(coder.decode(row.hi[l]), s),
-                                     plan.spec.rounding);
-        median = median < limits.lo ? limits.lo : median > limits.hi ? limits.hi : median;
-        store_bits(to.data + l * to.step, static_cast<std::uint64_t>(median), size);
+        const W median = rounded_half(integer_value(coder.decode(row.lo[l]), s) +
+                                          integer_value(coder.decode(row.hi[l]), s),
+                                      plan.spec.rounding);
+        medians[l] = median < lowest ? lowest : median > highest ? highest : median;
     }
+    const std::size_t size = item_size(plan.out_dtype);
+    for (int l = 0; l < to.n; ++l)
+        store_bits(to.data + l * to.step, static_cast<std::uint64_t>(medians[l]), size);
 }
 
 template <class K, bool kFloat>

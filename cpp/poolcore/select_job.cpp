@@ -92,6 +92,8 @@ SelectJob make_select_job(const PoolPlan& plan, const StridedView& in, const Mut
     if (is_float(plan.out_dtype))
         job.convert = kernels().finish[static_cast<int>(Finish::kSum)][static_cast<int>(Work::kF64)]
                                       [static_cast<int>(plan.out_dtype)];
+    job.widen = kernels().pack[static_cast<int>(Change::kNone)][static_cast<int>(plan.in_dtype)]
+                              [static_cast<int>(Work::kF64)];
     return job;
 }
 

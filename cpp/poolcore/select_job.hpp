@@ -35,6 +35,7 @@ struct SelectJob {
     std::int64_t rows_per_task = 1;
     std::int64_t taps = 1;  // of the fullest window
     FinishKernel convert = nullptr;  // from double to the result's type, if that is a float type
+    PackKernel widen = nullptr;      // from the type of x to double
 
     const AxisGeometry& geometry(const LoopAxis& axis) const { return plan->geometry[axis.pooled]; }
     std::int64_t n_tasks() const {
@@ -58,7 +59,12 @@ void each_row(const SelectJob& job, std::int64_t task, const Row& row) {
     const std::int64_t hi = std::min(lo + job.lanes_per_piece, job.lane.n);
     const std::int64_t first = task / job.lane_pieces * job.rows_per_task;
     const std::int64_t last = std::min(first + job.rows_per_task, job.n_rows);
-    for (std::int64_t number = first; number < last && !stop_requested(); ++number) {
+    // Looking for a stop takes as long as a few small windows.
+    const std::int64_t taps = std::min(job.taps, kTapsPerLook) * std::min(hi - lo, kTapsPerLook);
+    std::int64_t before_look = 0;
+    for (std::int64_t number = first; number < last; ++number) {
+        if (before_look <= 0 && stop_requested()) return;
+        before_look = (before_look <= 0 ? kTapsPerLook : before_look) - taps;
         TapGrid grid;
         grid.base = job.in;
         std::byte* out = job.out;
