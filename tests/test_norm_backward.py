@@ -356,15 +356,29 @@ def test_more_windows_than_memory_holds(p: float) -> None:
     assert (out == 7).all()
 
 
-def test_interrupts_are_heard() -> None:
-    code = """
+@pytest.mark.failure(35)
+@pytest.mark.parametrize(
+    ("value", "kernel", "stride", "p"),
+    [
+        (1, 2, 2, 3),
+        (1e-300, 3, 1, 3),
+        (1, 2**13, 1, 1.5),
+        (1, 2**13, 2**13, 2),
+        (1, 3, 1, "np.inf"),
+    ],
+)
+def test_interrupts_are_heard(value: float, kernel: int, stride: int, p: float) -> None:
+    """By norms, by elements that are done one by one, by windows that are a plane, by maxima."""
+    code = f"""
 import signal, numpy as np, poolcore
-x = np.broadcast_to(np.float32(1), (1, 1, 2**20, 2**10))
-out = np.empty((1, 1, 2**20, 2**10), np.float32)
+x = np.broadcast_to(np.float64({value}), (1, 4, 2**14, 2**13))
+shape = [(n - {kernel}) // {stride} + 1 for n in x.shape[2:]]
+grad = np.broadcast_to(np.float64(1), (1, 4, *shape))
+out = np.empty(x.shape)
 signal.signal(signal.SIGALRM, signal.default_int_handler)
 signal.setitimer(signal.ITIMER_REAL, 0.1)
 try:
-    poolcore.lp_pool2d_backward(x[..., ::2, ::2], x, 3, 2, out=out)
+    poolcore.lp_pool2d_backward(grad, x, {p}, {kernel}, {stride}, out=out)
 except KeyboardInterrupt:
     print("heard")
 """
