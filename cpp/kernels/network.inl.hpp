@@ -52,7 +52,8 @@ bool key_line_in(const std::byte* src, std::byte* dst, std::int64_t n, const Key
         if (x + N > n) x = n - N;
         put_keys<T, kReal, N>(every_nth<S, T, N>(src + x * S * size), dst + x * size, order, nan);
     }
-    return any_of<T, N>(nan);
+    if constexpr (kReal) return any_of<T, N>(nan);
+    else return false;
 }
 
 template <class T, bool kReal>

@@ -5,7 +5,7 @@
 namespace poolcore {
 namespace {
 
-constexpr std::int64_t kNetworkBytes = 64 * 1024;  // of scratch, if the rows are not too short then
+constexpr std::int64_t kNetworkBytes = 24 * 1024;  // of scratch, if the rows are not too short then
 constexpr std::int64_t kLongestRow = 4096;         // bytes
 constexpr std::int64_t kFewestWindows = 64;        // that are worth making a network
 constexpr std::int64_t kMostKinds = 64;

@@ -173,7 +173,7 @@ TEST(every_size) {
 TEST(common_sizes) {
     check_all(shape_of(5, 5, 1));
     check_sorted_columns(shape_of(9, 3, 1));
-    check_sorted_columns(shape_of(7, 7, 1));
+    if (check::registry().long_form) check_sorted_columns(shape_of(7, 7, 1));
     check_all(shape_of(9, 1, 1));  // the columns of 3x3x3
 }
 
