@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import layouts
 import poolcore
 from poolcore import _core, _pyramid_levels
-from support import BFLOAT16, DTYPES, FLOATS, THREADS, configurations, random_array
+from support import BFLOAT16, DTYPES, FLOATS, THREADS, assert_runs, configurations, random_array
 from test_pyramid import check, expected, most_levels
 
 WIDE = (np.dtype(np.int64), np.dtype(np.uint64))
@@ -104,6 +105,33 @@ def test_small_planes_go_either_way(
         got = poolcore.pyramid(x, 4, threads=2)
         by_python(monkeypatch)
         check(poolcore.pyramid(x, 4), got)
+
+
+@pytest.mark.failure(35)
+@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_ctrl_c(threads: int) -> None:
+    """Seconds of work end soon after the signal, and the next call is right."""
+    code = (
+        "import signal, time\n"
+        "import numpy as np, poolcore\n"
+        "x = np.broadcast_to(np.ones(65536, 'u1'), (60000, 65536))\n"
+        "def handler(*_): raise KeyboardInterrupt\n"
+        "signal.signal(signal.SIGALRM, handler)\n"
+        "poolcore.pyramid(x[:64], 2)\n"
+        "signal.setitimer(signal.ITIMER_REAL, 0.1)\n"
+        "start = time.perf_counter()\n"
+        "try:\n"
+        f"    poolcore.pyramid(x, 4, threads={threads})\n"
+        "    raise SystemExit('was not stopped')\n"
+        "except KeyboardInterrupt:\n"
+        "    print(time.perf_counter() - start - 0.1)\n"
+        "assert (poolcore.pyramid(x[:64], 2)[1] == 1).all()\n"
+    )
+    late = [float(assert_runs(code, timeout=60))]
+    while late[-1] >= 0.2 and len(late) < 3:  # a busy machine
+        late.append(float(assert_runs(code, timeout=60)))
+    assert late[-1] < 0.2, late
 
 
 def good() -> dict[str, Any]:
