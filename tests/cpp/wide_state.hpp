@@ -3,7 +3,14 @@
 // kernels, which are compiled otherwise, are not asked.
 #pragma once
 
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define POOLCORE_INSTRUMENTED
+#elif defined(__has_feature)  // Clang
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define POOLCORE_INSTRUMENTED
+#endif
+#endif
+#if defined(__x86_64__) && !defined(POOLCORE_INSTRUMENTED)
 #define POOLCORE_ASKS_WIDE_STATE
 #include <cpuid.h>
 #endif
