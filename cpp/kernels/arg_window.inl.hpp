@@ -159,9 +159,11 @@ void arg_lines(const ArgWindowArgs& args) {
 
 template <class P, int N>
 [[gnu::always_inline]] inline Best<P, N> lower(Best<P, N> best, std::int64_t code) {
-    using Code = typename P::Bits;
-    best.where = static_cast<decltype(best.where)>(
-        best.where + splat<Code, N>(static_cast<Code>(code)));
+    using Code = Unsigned<typename P::Bits>;  // numbers of taps above 127 wrap in signed bytes
+    using Codes = Vec<Code, N>;
+    const auto where = __builtin_bit_cast(Codes, best.where);
+    best.where = __builtin_bit_cast(
+        decltype(best.where), static_cast<Codes>(where + splat<Code, N>(static_cast<Code>(code))));
     return best;
 }
 
