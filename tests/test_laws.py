@@ -208,7 +208,7 @@ LAYERS: dict[str, set[str]] = {
     "view": {"types"},
     "geometry": {"types", "error"},
     "scratch": {"error"},
-    "threads": {"cpu", "placement", "scratch", "wait"},
+    "threads": {"cpu", "error", "placement", "scratch", "wait"},
     "thread_count": {"cpu", "error", "threads"},
     "dispatch": {"cpu", "error", "kernels"},
     "plan": {"geometry", "view", "types", "error"},
@@ -284,9 +284,11 @@ PARTS = {
         "norm_backward": ("exact", "job", "largest", "move", "pairs", "task"),
         "pyramid": ("tile",),
         "roi": ("axis", "candidates", "give", "gradient", "job", "largest", "mean", "pool", "taps"),
+        "scratch": ("thread",),
         "scatter": ("gather", "half", "nest", "read"),
         "soft_backward": ("job", "measure", "task"),
         "spread": ("box", "cover", "job", "load", "slow", "tile", "weave"),
+        "threads": ("task",),
     }.items()
     for part in parts
 }

@@ -236,3 +236,73 @@ def test_windows_far_larger_than_the_image(
                 want = ufunc.accumulate(want, axis=axis)
             values = oracle.widen(got) if oracle.is_float(dtype) else got
             assert (values == want).all(), op
+
+
+@pytest.mark.failure(14, 18)
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.float16, np.float64], ids=str)
+@pytest.mark.parametrize(
+    ("shape", "kernel", "stride", "padding"),
+    [
+        ((30_000,), (9_000,), (1,), (0,)),
+        ((40_000,), (33_333,), (7,), (5_000,)),
+        ((70_001,), (5_001,), (130,), (1,)),
+        ((3, 26_000), (2, 17_000), (1, 1), (1, 0)),
+        ((20_000, 3), (9_999, 1), (3, 1), (100, 0)),
+    ],
+    ids=str,
+)
+def test_long_windows_that_overlap(
+    shape: Any, kernel: Any, stride: Any, padding: Any, dtype: Any, rng: np.random.Generator
+) -> None:
+    """They have more scratch than others, so that neighbours share their sums and extrema: each is
+    what it is alone."""
+    x = random_array(rng, np.dtype(dtype), shape)
+    axes = tuple(range(len(shape)))
+    for op in OPS:
+        for target, threads in configurations():
+            got = poolcore.pool(x, kernel, op, axes, stride, padding, threads=threads)
+            for share in (0, 0.3, 0.71, 1):
+                place = tuple(int(share * (n - 1)) for n in got.shape)
+                starts = [o * s - p for o, s, p in zip(place, stride, padding, strict=True)]
+                ends = [a + k for a, k in zip(starts, kernel, strict=True)]
+                part = x[tuple(slice(max(a, 0), b) for a, b in zip(starts, ends, strict=True))]
+                beside = [
+                    (max(-a, 0), max(b - n, 0))
+                    for a, b, n in zip(starts, ends, shape, strict=True)
+                ]
+                want = poolcore.pool(part, kernel, op, axes, 1, beside)
+                assert want.size == 1
+                what = f"{op} at {place} on {target} with {threads} threads"
+                assert_same(got[place].reshape(want.shape), want, what)
+
+
+def tree(taps: dict[int, np.float64], first: int, count: int) -> np.float64 | None:
+    """The canonical sum of the taps in [first, first + count); None where there is none."""
+    held = [tap for tap in taps if first <= tap < first + count]
+    if len(held) <= 1:
+        return taps[held[0]] if held else None
+    half = 1 << (count - 1).bit_length() - 1
+    left, right = tree(taps, first, half), tree(taps, first + half, count - half)
+    if left is None or right is None:
+        return left if right is None else right
+    return left + right
+
+
+@pytest.mark.failure(14)
+@pytest.mark.parametrize("dilation", [1, 3])
+def test_means_far_larger_than_the_image(dilation: int, rng: np.random.Generator) -> None:
+    """The order of a sum depends on all its taps; most of them need not be looked at."""
+    x = rng.standard_normal(29)
+    for kernel in (2**20, 2**20 + 37, 3 * 2**18 - 1, 2**40 + 12345):
+        reach = dilation * (kernel - 1)
+        for low in (reach, reach // 2, 2**12 + 3):
+            padding = [(low, min(reach, reach + 40 - low))]
+            got = poolcore.pool(x, (kernel,), "sum", (0,), 1, padding, (dilation,))
+            mean = poolcore.pool(x, (kernel,), "avg", (0,), 1, padding, (dilation,))
+            for o in {0, len(got) // 3, len(got) - 1}:
+                first = max(0, -((o - low) // dilation) - 40)
+                at = {t: t * dilation + o - low for t in range(first, min(kernel, first + 120))}
+                taps = {t: x[i] for t, i in at.items() if 0 <= i < len(x)}
+                want = tree(taps, 0, kernel)
+                assert got[o] == (0 if want is None else want), (kernel, low, o)
+                assert mean[o] == got[o] / kernel, (kernel, low, o)

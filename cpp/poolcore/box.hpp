@@ -3,6 +3,7 @@
 
 #include "poolcore/schedule.hpp"
 #include "poolcore/stages.hpp"
+#include "poolcore/threads.hpp"
 
 namespace poolcore {
 
@@ -28,9 +29,6 @@ struct Pass {
     bool* special = nullptr;  // set when x holds a value without a key, or too large a power
     const PoolSpec* powers = nullptr;  // elements become powers as this says
 };
-
-// Leaves a task that is no longer wanted.
-struct Stopped {};
 
 // Throws Stopped, or PoolError(kMemory).
 void run_box(const Schedule& s, const KernelTable& kernels, const Box& box, Scratch& scratch);

@@ -89,7 +89,7 @@ Boxes::Boxes(const PoolPlan& plan, const StridedView& in, const MutableView& out
     plain_->schedule.box = schedule_.box;
     count_tasks(plain_->schedule);
     // The other schedule's box, with windows that are as long as the scratch is large.
-    if (plain_->schedule.scratch_bytes >= kScratchMost) plain_.reset();
+    if (plain_->schedule.scratch_bytes >= most_scratch(plan)) plain_.reset();
 }
 
 std::int64_t Boxes::scratch_bytes() const {

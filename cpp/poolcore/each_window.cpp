@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "poolcore/scratch.hpp"
 #include "poolcore/threads.hpp"
 
 namespace poolcore {
@@ -105,6 +106,7 @@ void window_task(void* context, std::int64_t number, int) {
 RunStatus run_each_window(const PoolPlan& plan, const StridedView& in, const MutableView& out,
                           const MutableView* indices, const RunControl& control) {
     Windows w{plan, in, out, indices};
+    const HeldScratch most(kScratchMost);  // window after window
     std::int64_t n = 1;
     for (int i = 0; i < plan.spec.n_axes; ++i) n *= plan.geometry[i].out;
     // Enough windows give each thread its own; few are shared, one after another.
@@ -117,6 +119,7 @@ RunStatus run_each_window(const PoolPlan& plan, const StridedView& in, const Mut
     job.function = window_task;
     job.context = &w;
     job.n_tasks = n;
+    job.scratch = kScratchMost;
     job.threads = control.threads;
     job.poll = control.poll;
     job.poll_context = control.poll_context;

@@ -44,7 +44,7 @@ void count_adaptive(const AxisGeometry& g, Range windows, double* lengths) {
 }
 
 Counts count_taps(const Schedule& s, int axis, Range windows, Scratch& scratch) {
-    const AxisGeometry& g = s.axis[axis].geometry;
+    const AxisGeometry& g = s.axis[axis].asked;
     const TapRange inside = g.interior();
     Counts c;
     if (g.period > 1) {
@@ -248,7 +248,7 @@ void finish_empty_windows(const Schedule& s, const Box& box) {
     for (int x = 0; x < kNumPhysical; ++x) {
         Range windows[kNumPhysical] = {box.windows[kA], box.windows[kB], box.windows[kW]};
         for (std::int64_t o = box.windows[x].lo; o < box.windows[x].hi; ++o) {
-            if (s.axis[x].geometry.taps(o).count() > 0) continue;
+            if (s.axis[x].asked.taps(o).count() > 0) continue;
             windows[x] = {o, o + 1};
             fill_windows(s, box, windows);
         }
@@ -271,7 +271,7 @@ double shared_count(const Schedule& s, const AxisGeometry& g, Range windows) {
 // Counts along the lanes; false where other windows than those at the ends differ, or the kernel
 // would find all their taps in place.
 bool count_lanes(const Schedule& s, Range windows, Means& means) {
-    const AxisGeometry& w = s.axis[kW].geometry;
+    const AxisGeometry& w = s.axis[kW].asked;
     means.first = divisor_count(s, w, windows.lo);
     means.last = divisor_count(s, w, windows.hi - 1);
     const Range others{windows.lo + 1, windows.hi - 1};
@@ -287,7 +287,7 @@ bool count_lanes(const Schedule& s, Range windows, Means& means) {
 }  // namespace
 
 double Means::of_rows(std::int64_t window) const {
-    return fixed ? rest : rest * divisor_count(*schedule, schedule->axis[kB].geometry, window);
+    return fixed ? rest : rest * divisor_count(*schedule, schedule->axis[kB].asked, window);
 }
 
 Means means_at_once(const Schedule& s, const Box& box) {
@@ -297,7 +297,7 @@ Means means_at_once(const Schedule& s, const Box& box) {
     means.schedule = &s;
     means.fixed = spec.has_divisor;
     means.rest = means.fixed ? static_cast<double>(spec.divisor)
-                             : shared_count(s, s.axis[kA].geometry, box.windows[kA]);
+                             : shared_count(s, s.axis[kA].asked, box.windows[kA]);
     if (means.rest == 0) return {};
     const double limit = s.work == Work::kF32 ? kFloatCounts : kExactCounts;
     double most = std::fabs(means.rest);
@@ -305,11 +305,11 @@ Means means_at_once(const Schedule& s, const Box& box) {
         means.common = means.rest;
     } else {
         if (!count_lanes(s, box.windows[kW], means)) return {};
-        const double rows = shared_count(s, s.axis[kB].geometry, box.windows[kB]);
+        const double rows = shared_count(s, s.axis[kB].asked, box.windows[kB]);
         const bool alike = means.first == means.middle && means.last == means.middle;
         means.common = alike ? means.rest * rows * means.middle : 0;
-        most *= static_cast<double>(s.axis[kB].geometry.kernel) *
-                static_cast<double>(s.axis[kW].geometry.kernel);
+        most *= static_cast<double>(s.axis[kB].asked.kernel) *
+                static_cast<double>(s.axis[kW].asked.kernel);
     }
     return most <= limit ? means : Means{};
 }

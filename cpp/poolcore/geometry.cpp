@@ -143,14 +143,22 @@ TapRange AxisGeometry::interior() const {
     return {first, std::max(first, last)};
 }
 
-AxisGeometry AxisGeometry::trimmed() const {
-    if (period != 1 || dilation != 1 || out == 0) return *this;
-    const std::int64_t before = std::max<std::int64_t>(-start(out - 1), 0);
-    const std::int64_t behind = std::max<std::int64_t>(start(0) + kernel - in, 0);
+AxisGeometry AxisGeometry::trimmed(Trim how) const {
+    if (period != 1 || out == 0) return *this;
+    const TapRange first = taps(0);
+    std::int64_t lo = std::max<std::int64_t>(-start(out - 1), 0) / dilation;
+    std::int64_t hi = std::min(kernel, std::max(first.last, first.first + 1));
+    if (how == Trim::kWholeBlocks) {
+        std::int64_t block = 1;
+        while (block < hi - lo && block <= kernel / 2) block *= 2;
+        if (block > kernel / 2) return *this;
+        lo -= lo % block;
+        hi = std::min(kernel, lo + 2 * block);
+    }
     AxisGeometry g = *this;
-    g.kernel -= before + behind;
-    g.pad_lo -= before;
-    g.pad_hi = std::clamp<std::int64_t>(pad_hi - behind, 0, g.kernel - 1);
+    g.kernel = hi - lo;
+    g.pad_lo -= lo * dilation;
+    g.pad_hi = std::clamp<std::int64_t>(pad_hi - (kernel - hi) * dilation, 0, g.effective() - 1);
     return g;
 }
 

@@ -31,6 +31,11 @@ struct TapRange {
     std::int64_t count() const { return last > first ? last - first : 0; }
 };
 
+// Which taps that lie off the axis in every window are left out. kAll: all. kWholeBlocks: as many as
+// leave every sum its order. The tree of a sum of `kernel` taps is made of whole blocks, of 2^m taps
+// from a multiple of 2^m on; two of them hold all taps that are on the axis, where so many fit.
+enum class Trim : std::uint8_t { kAll, kWholeBlocks };
+
 // A legal axis: 1 <= kernel, stride, dilation, period; 0 <= pads < effective(); out >= 1.
 // Adaptive windows have a period: window o covers [floor(o*stride/period), ceil((o+1)*stride/period))
 // and window o + period lies `stride` further on; `kernel` is then the longest of them, and there is
@@ -61,7 +66,7 @@ struct AxisGeometry {
     // Windows [first, last) that lie wholly inside the axis; empty when first >= last.
     TapRange interior() const;
     // The same windows on the axis, without the taps that lie off it in all of them.
-    AxisGeometry trimmed() const;
+    AxisGeometry trimmed(Trim how) const;
 
    private:
     std::int64_t adaptive_start(std::int64_t o) const;

@@ -3,6 +3,8 @@
 #include <bit>
 #include <cstring>
 
+#include "poolcore/threads.hpp"
+
 namespace poolcore {
 namespace {
 
@@ -64,6 +66,8 @@ namespace {
 // Every position of the run becomes the combination of `taps` positions, `reach` apart, from itself
 // on.
 void multiply(const StageContext& c, Run& run, std::int64_t reach, std::int64_t taps) {
+    constexpr std::int64_t kLongRun = 1 << 20;
+    if (run.elements > kLongRun && stop_requested()) throw Stopped{};
     run.elements -= (taps - 1) * reach;
     combine_runs(c, {run.values, run.index, run.values, run.index}, run.elements,
                  reach * c.element(), taps);

@@ -91,9 +91,9 @@ class NarrowBox {
     }
 
     Group group(int axis, Range windows, TapRange taps) const {
-        const AxisGeometry& g = s_.axis[axis].geometry;
-        const TapRange counted =
-            s_.plan->spec.count_include_pad ? g.padded_taps(windows.lo) : taps;
+        const TapRange counted = s_.plan->spec.count_include_pad
+                                     ? s_.axis[axis].asked.padded_taps(windows.lo)
+                                     : taps;
         return {windows, taps, static_cast<double>(counted.count())};
     }
 

@@ -248,6 +248,7 @@ bool run_boxes(const NormGradient& job, TaskFunction function, void* context,
     parallel.function = function;
     parallel.context = context;
     parallel.n_tasks = job.tasks();
+    parallel.scratch = most_scratch(job.plan);  // of the calls within
     return parallel_for(parallel);
 }
 
@@ -256,7 +257,10 @@ RunStatus norm_backward(const PoolPlan& plan, const StridedView& grad, const Str
                         const NormLimits& limits) {
     for (int a = 0; a < plan.rank; ++a)
         if (plan.in_shape[a] == 0) return RunStatus::kDone;
-    NormGradient job{plan, grad, x, out};
+    PoolPlan within = plan;
+    within.within_call = true;
+    const HeldScratch most(most_scratch(within));  // part after part
+    NormGradient job{within, grad, x, out};
     set_axes(job);
     set_kernels(job);
     job.part.planes = {0, job.lane.n};

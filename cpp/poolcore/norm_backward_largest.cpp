@@ -170,7 +170,6 @@ RunStatus largest_backward(NormGradient& job, const RunControl& control, const N
                                 [static_cast<int>(job.grad.dtype)][work];
     e.store = kernels().finish[static_cast<int>(Finish::kSum)][work]
                               [static_cast<int>(job.out.dtype)];
-    { TaskScratch most(kScratchMost); }  // so that memory ends before anything is written
     const TaskFunction function = doubles ? give_elements<double> : give_elements<float>;
     const auto each = [&](const Range& planes, const Range(&elements)[kAxes]) {
         job.part.planes = planes;

@@ -341,8 +341,6 @@ NormMemory::NormMemory(const NormGradient& job, int worker) {
 
 void norm_elements(void* context, std::int64_t number, int worker) {
     const auto& job = *static_cast<const NormGradient*>(context);
-    // What the calls within need, so that memory ends before anything is written.
-    { TaskScratch most(kScratchMost); }
     const NormTask task = norm_task(job, number);
     const NormMemory memory(job, worker);
     NormBox(job, task, memory).run();

@@ -55,6 +55,7 @@ struct PoolPlan {
     bool adaptive = false;  // some axis has windows with a period: see AxisGeometry
     bool small_sums = false;  // known of 64-bit integers: every sum fits a double
     bool empty_windows = false;  // some window may have no tap inside the input
+    bool within_call = false;  // of another operation, which has memory of its own
 };
 
 // Throws PoolError: kValue for values, kType for dtypes that the operation does not take.

@@ -51,6 +51,7 @@ struct Pass {
     Sheet source(std::int64_t plane, std::int64_t row, std::int64_t column) const;
     void keep(const Sheet& sums, std::int64_t plane, std::int64_t row, std::int64_t column) const;
     void make(std::int64_t part, Scratch& scratch) const;
+    std::int64_t scratch_bytes() const { return PyramidTile::scratch_bytes(rows, columns); }
 };
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return a / b + (a % b != 0 ? 1 : 0); }
@@ -131,7 +132,7 @@ void Pass::make(std::int64_t part, Scratch& scratch) const {
 
 void run_task(void* context, std::int64_t task, int) {
     const Pass& pass = *static_cast<const Pass*>(context);
-    TaskScratch scratch(PyramidTile::scratch_bytes(pass.rows, pass.columns));
+    TaskScratch scratch(pass.scratch_bytes());
     const std::int64_t end = std::min((task + 1) * pass.per_task, pass.parts());
     for (std::int64_t part = task * pass.per_task; part < end; ++part) {
         if (stop_requested()) return;
@@ -221,6 +222,7 @@ RunStatus run_pyramid(const PyramidPlan& plan, const StridedView& in, const Muta
             kept.push_back(room_for(plan, pass.top, planes));
             pass.to = &kept.back();
         }
+        parallel.scratch = std::max(parallel.scratch, pass.scratch_bytes());
         passes.push_back(pass);
     }
     for (Pass& pass : passes) {

@@ -65,7 +65,7 @@ RoiJob make_job(const RoiSpec& spec, const StridedView& in, const MutableView& o
     return job;
 }
 
-TaskFunction task_of(const RoiJob& job) {
+RoiTaskKind task_of(const RoiJob& job) {
     switch (job.spec->mode) {
         case RoiMode::kAlignMean: return roi_mean_task();
         case RoiMode::kAlignMax: return roi_largest_task(job.dtype);
@@ -118,7 +118,9 @@ RunStatus run_roi(const RoiSpec& spec, const StridedView& in, const MutableView&
     RoiJob job = make_job(spec, in, out, indices, parallel.threads);
     parallel.context = &job;
     parallel.n_tasks = job.n_tasks();
-    parallel.function = task_of(job);
+    const RoiTaskKind task = task_of(job);
+    parallel.function = task.function;
+    parallel.scratch = task.scratch;
     return parallel_for(parallel) ? RunStatus::kDone : RunStatus::kCancelled;
 }
 

@@ -246,6 +246,7 @@ RunStatus run_roi_gradient(const RoiSpec& spec, const StridedView& grad, const R
     parallel.poll = control.poll;
     parallel.poll_context = control.poll_context;
     parallel.context = &all;
+    parallel.scratch = GradientTask::scratch_bytes();
     for (const bool checks : {true, false}) {
         if (checks && spec.mode != RoiMode::kPool) continue;
         parallel.function = checks ? check_task : gradient_task;

@@ -78,9 +78,13 @@ inline int roi_across(const RoiSpec& spec, std::int64_t rows, std::int64_t colum
     return height * w > 4 * (h * w + height * width) ? 1 : 0;
 }
 
-// The tasks of each mode.
-TaskFunction roi_pool_task(DType dtype, std::int64_t longest);
-TaskFunction roi_mean_task();
-TaskFunction roi_largest_task(DType dtype);
+// The tasks of each mode, and the scratch of one.
+struct RoiTaskKind {
+    TaskFunction function;
+    std::int64_t scratch;
+};
+RoiTaskKind roi_pool_task(DType dtype, std::int64_t longest);
+RoiTaskKind roi_mean_task();
+RoiTaskKind roi_largest_task(DType dtype);
 
 }  // namespace poolcore

@@ -75,11 +75,13 @@ void largest_task(void* context, std::int64_t number, int) {
 
 template <double (*kElement)(const std::byte*)>
 struct LargestTask {
-    static TaskFunction get() { return largest_task<kElement>; }
+    static RoiTaskKind get() {
+        return {largest_task<kElement>, RoiLargest<kElement>::scratch_bytes()};
+    }
 };
 
 }  // namespace
 
-TaskFunction roi_largest_task(DType dtype) { return for_elements<LargestTask>(dtype); }
+RoiTaskKind roi_largest_task(DType dtype) { return for_elements<LargestTask>(dtype); }
 
 }  // namespace poolcore

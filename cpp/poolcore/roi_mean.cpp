@@ -221,6 +221,6 @@ void mean_task(void* context, std::int64_t number, int) {
 
 }  // namespace
 
-TaskFunction roi_mean_task() { return mean_task; }
+RoiTaskKind roi_mean_task() { return {mean_task, RoiMean::scratch_bytes()}; }
 
 }  // namespace poolcore

@@ -257,10 +257,12 @@ void pool_task(void* context, std::int64_t number, int) {
 
 // Places as wide as the keys let the compiler compare both in the same vectors.
 template <class E>
-TaskFunction with_places(std::int64_t longest) {
+RoiTaskKind with_places(std::int64_t longest) {
+    using Narrow = std::int32_t;
     if constexpr (sizeof(typename E::Key) == 4)
-        if (longest <= std::numeric_limits<std::int32_t>::max()) return pool_task<E, std::int32_t>;
-    return pool_task<E, std::int64_t>;
+        if (longest <= std::numeric_limits<Narrow>::max())
+            return {pool_task<E, Narrow>, RoiPooler<E, Narrow>::scratch_bytes()};
+    return {pool_task<E, std::int64_t>, RoiPooler<E, std::int64_t>::scratch_bytes()};
 }
 
 using I32 = std::int32_t;
@@ -268,7 +270,7 @@ using I64 = std::int64_t;
 
 }  // namespace
 
-TaskFunction roi_pool_task(DType dtype, std::int64_t longest) {
+RoiTaskKind roi_pool_task(DType dtype, std::int64_t longest) {
     constexpr std::int64_t top64 = std::numeric_limits<I64>::min();
     constexpr std::int64_t top32 = std::numeric_limits<I32>::min();
     constexpr std::int64_t wide = 0x7ff0000000000000;

@@ -33,6 +33,7 @@ RunStatus run_tasks(const Work& work, ParallelJob parallel) {
     parallel.function = run_task<Work>;
     parallel.context = const_cast<Work*>(&work);
     parallel.n_tasks = work.count();
+    parallel.scratch = work.scratch_bytes();
     return parallel_for(parallel) ? RunStatus::kDone : RunStatus::kCancelled;
 }
 

@@ -137,7 +137,8 @@ RunStatus scatter(const ScatterSpec& spec, const StridedView& values, const Stri
     if (half) halves = make_half_job(nest, out.dtype, kernels());
     Job job{{nest,
              {values.data, indices.data, out.data, nest.lane.n},
-             place_reader(indices.dtype, spec.add)},
+             place_reader(indices.dtype, spec.add),
+             half ? half_scratch(halves, nest.chunk) : 0},
             zero_line_of(item_size(out.dtype)),
             block_of(out.dtype, spec.add),
             half ? &halves : nullptr};

@@ -225,6 +225,7 @@ RunStatus gather(const ScatterSpec& spec, const StridedView& from, const Strided
             std::min(nest.plane, kBandBytes * (bits ? 8 : 1) / nest.chunk),
             bits ? 8 : 1,
             bits ? take_of<true>(size) : take_of<false>(size)};
+    job.scratch = Scratch::footprint(job.mark_bytes(nest.chunk));
     return run_scatter_tasks(spec, indices, job, gather_task, parallel);
 }
 

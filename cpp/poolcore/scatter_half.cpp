@@ -110,11 +110,14 @@ HalfJob make_half_job(const ScatterNest& nest, DType dtype, const KernelTable& k
     return job;
 }
 
+std::int64_t half_scratch(const HalfJob& job, std::int64_t lanes) {
+    return Scratch::footprint(job.band * lanes * 4);
+}
+
 ReadStatus add_halves(const ScatterNest& nest, const ScatterPart& part, const PlaceReader& reader,
                       const HalfJob& job) {
-    const std::int64_t bytes = job.band * part.lanes * 4;
-    TaskScratch scratch(Scratch::footprint(bytes));
-    Band band{0, 0, reinterpret_cast<float*>((*scratch).take(bytes))};
+    TaskScratch scratch(half_scratch(job, part.lanes));
+    Band band{0, 0, reinterpret_cast<float*>((*scratch).take(job.band * part.lanes * 4))};
     Groups groups;
     groups.lines = scatter_lines(nest);
     groups.per_group = (groups.lines + kGroups - 1) / kGroups;

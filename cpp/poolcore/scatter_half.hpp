@@ -15,6 +15,8 @@ struct HalfJob {
     std::int64_t band = 0;  // elements of the plane that are added up at a time
 };
 
+std::int64_t half_scratch(const HalfJob& job, std::int64_t lanes);
+
 HalfJob make_half_job(const ScatterNest& nest, DType dtype, const KernelTable& kernels);
 
 // Adds up one part and writes its results. Planes of several bands read their indices twice and,

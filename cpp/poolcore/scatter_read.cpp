@@ -128,6 +128,7 @@ RunStatus run_scatter_tasks(const ScatterSpec& spec, const StridedView& indices,
     ParallelJob parallel = how;
     parallel.context = &work;
     parallel.n_tasks = work.nest.n_tasks();
+    parallel.scratch = work.scratch;
     for (const TaskFunction step : {static_cast<TaskFunction>(check_task), task}) {
         if (step == check_task && spec.fresh) continue;
         parallel.function = step;

@@ -76,6 +76,7 @@ struct ScatterWork {
     const ScatterNest& nest;
     ScatterPart all;
     PlaceReader read;
+    std::int64_t scratch = 0;  // of a task
     std::atomic<bool> refused{false};
 };
 

@@ -170,9 +170,9 @@ void collect_batch(Schedule& s, const Views& v, const bool pooled[kMaxRank]) {
 // The pooled axis nearest in memory becomes kW; the others keep their order as kA, kB.
 void place_pooled(Schedule& s, const Views& v) {
     // Sums go from the first axis to the last, orders from the last to the first, so that ties
-    // are met in row-major order. Integers do not care: there memory decides. A sum's order depends
-    // on all taps, on the axis or not.
+    // are met in row-major order. Integers do not care: there memory decides.
     const bool forward = s.combine == Combine::kSum;
+    const Trim trim = forward ? Trim::kWholeBlocks : Trim::kAll;
     const PoolPlan& plan = *s.plan;
     const int n = plan.spec.n_axes;
     int nearest = n - 1;
@@ -195,7 +195,7 @@ void place_pooled(Schedule& s, const Views& v) {
         place[i] = i == nearest ? static_cast<int>(kW) : next++;
         const int axis = plan.spec.axes[i];
         const AxisGeometry& g = plan.geometry[i];
-        s.axis[place[i]] = {forward ? g : g.trimmed(), v.in.strides[axis], v.out.strides[axis],
+        s.axis[place[i]] = {g.trimmed(trim), g, v.in.strides[axis], v.out.strides[axis],
                             v.indices ? v.indices->strides[axis] : 0, steps[i]};
     }
     if (!pools_floats(s) && !s.with_index())

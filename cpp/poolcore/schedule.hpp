@@ -8,6 +8,7 @@
 #include "kernels/kernel_table.hpp"
 #include "poolcore/geometry.hpp"
 #include "poolcore/plan.hpp"
+#include "poolcore/scratch.hpp"
 #include "poolcore/view.hpp"
 
 namespace poolcore {
@@ -24,7 +25,8 @@ struct Range {
 };
 
 struct PooledAxis {
-    AxisGeometry geometry;
+    AxisGeometry geometry;  // trimmed
+    AxisGeometry asked;     // what means count their elements by
     std::int64_t in_stride = 0;  // bytes
     std::int64_t out_stride = 0;
     std::int64_t index_stride = 0;
@@ -94,11 +96,6 @@ struct Schedule {
     }
 };
 
-// Scratch one worker may use; with it a call stays under 1 MiB a thread.
-inline constexpr std::int64_t kScratchLimit = 512 * 1024;
-// What it reserves at most.
-inline constexpr std::int64_t kScratchMost = 2 * kScratchLimit;
-
 // Products of sizes that stay comparable however absurd: beyond kMany is kMany.
 inline constexpr std::int64_t kMany = std::int64_t(1) << 40;
 inline std::int64_t times(std::int64_t a, std::int64_t b) {
@@ -127,6 +124,9 @@ inline std::int64_t window_taps(const PoolPlan& plan) {
 
 Schedule make_schedule(const PoolPlan& plan, const StridedView& in, const MutableView& out,
                        const MutableView* indices, int threads);
+
+// What a schedule of it reserves at most for one worker.
+std::int64_t most_scratch(const PoolPlan& plan);
 
 // Parts of make_schedule: sets the box, counts the tasks.
 void choose_box(Schedule& s, int threads);

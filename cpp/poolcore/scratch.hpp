@@ -14,6 +14,14 @@ namespace poolcore {
 inline constexpr std::int64_t kScratchAlign = 64;
 inline constexpr std::int64_t kScratchSlack = 128;
 
+// Scratch one worker may use; with it a call stays under 1 MiB a thread.
+inline constexpr std::int64_t kScratchLimit = 512 * 1024;
+// What it reserves at most, and keeps.
+inline constexpr std::int64_t kScratchMost = 2 * kScratchLimit;
+// For windows of very many taps that overlap; of these, within other calls.
+inline constexpr std::int64_t kLongScratch = 256 * 1024 * 1024;
+inline constexpr std::int64_t kLongScratchWithin = 8 * 1024 * 1024;
+
 class Scratch {
    public:
     Scratch() = default;
@@ -51,13 +59,15 @@ class Scratch {
 
     std::int64_t mark() const { return used_; }
     void release(std::int64_t mark) { used_ = mark; }
+    std::int64_t capacity() const { return capacity_; }
 
-   private:
     void drop() {
         ::operator delete(memory_, std::align_val_t{kScratchAlign});
         memory_ = nullptr;
         capacity_ = 0;
     }
+
+   private:
 
     std::byte* memory_ = nullptr;
     std::int64_t capacity_ = 0;
@@ -82,8 +92,21 @@ class TaskScratch {
     Scratch& scratch_;
 };
 
-// What this thread keeps, made now rather than by its first task: where there is no memory for a
-// thread's variables the C library ends the process.
-void make_thread_scratch();
+struct ThreadState;  // see scratch_thread.hpp
+
+// While it lives this thread's tasks find so much scratch; then no more than kScratchMost is kept.
+// A job takes it for every thread before the first task of that thread, so that memory does not end
+// when others have begun to write.
+class HeldScratch {
+   public:
+    explicit HeldScratch(std::int64_t bytes);  // throws as Scratch::reserve does
+    ~HeldScratch();
+    HeldScratch(const HeldScratch&) = delete;
+    HeldScratch& operator=(const HeldScratch&) = delete;
+
+   private:
+    ThreadState& state_;
+    const bool outermost_;
+};
 
 }  // namespace poolcore

@@ -320,6 +320,7 @@ bool run_typed(Job& job, const ParallelJob* how) {
     ParallelJob parallel = *how;
     parallel.context = &typed;
     parallel.n_tasks = job.n_tasks();
+    parallel.scratch = scratch_bytes(job);
     parallel.function = run_task<K, kFloat, true>;
     if constexpr (!kFloat)
         if (job.plan->spec.op == Op::kMode) parallel.function = run_task<K, kFloat, false>;

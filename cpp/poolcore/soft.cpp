@@ -113,6 +113,7 @@ bool run_soft(const PoolPlan& plan, const StridedView& in, const MutableView& ou
     ParallelJob parallel = how;
     parallel.context = &job;
     parallel.n_tasks = job.select.n_tasks();
+    parallel.scratch = SoftBlock::footprint();
     parallel.function = soft_task;
     return parallel_for(parallel);
 }

@@ -70,6 +70,7 @@ bool run(const SoftGradient& job, TaskFunction function, std::int64_t n_tasks,
     parallel.function = function;
     parallel.context = const_cast<SoftGradient*>(&job);
     parallel.n_tasks = n_tasks;
+    parallel.scratch = soft_gradient_scratch(job);
     return parallel_for(parallel);
 }
 

@@ -69,5 +69,7 @@ struct SoftGradient {
 // Tasks of parallel_for; the context is a SoftGradient.
 void measure_windows(void* context, std::int64_t task, int);
 void gather_elements(void* context, std::int64_t task, int);
+// Of either.
+std::int64_t soft_gradient_scratch(const SoftGradient& job);
 
 }  // namespace poolcore

@@ -242,6 +242,11 @@ class Gather {
 
 }  // namespace
 
+std::int64_t soft_gradient_scratch(const SoftGradient& job) {
+    const std::int64_t sums = job.box_elements() * job.planes_per_task * 8;
+    return SoftBlock::footprint() + Scratch::footprint(sums);
+}
+
 void measure_windows(void* context, std::int64_t task, int) {
     const auto& job = *static_cast<const SoftGradient*>(context);
     const SoftPart& part = job.part;
@@ -285,8 +290,7 @@ void gather_elements(void* context, std::int64_t task, int) {
     }
     const std::int64_t first = part.planes.lo + task * job.planes_per_task;
     const Range planes{first, std::min(first + job.planes_per_task, part.planes.hi)};
-    const std::int64_t sums = job.box_elements() * job.planes_per_task * 8;
-    TaskScratch scratch(SoftBlock::footprint() + Scratch::footprint(sums));
+    TaskScratch scratch(soft_gradient_scratch(job));
     Gather(job, planes, elements, *scratch).run();
 }
 

@@ -11,7 +11,6 @@
 namespace poolcore {
 namespace {
 
-constexpr std::int64_t kScratchMost = 512 * 1024;
 constexpr std::int64_t kMostFloats = 4096;       // windows over an element, added in float32
 constexpr double kFloatDivisor = 16777216;       // 2^24: whole numbers a float holds
 constexpr std::int64_t kSmallPlane = 1024;       // elements
@@ -123,7 +122,7 @@ bool shrink(const SpreadJob& job, SpreadBox& box) {
         n = std::max((n + 1) / 2, least);
         return true;
     };
-    while (spread_scratch(job, box) > kScratchMost) {
+    while (spread_scratch(job, box) > kScratchLimit) {
         if (halve(box.n[0], 4) || halve(box.n[1], 16) || halve(box.lanes, 32)) continue;
         if (halve(box.n[2], 2048)) continue;
         if (halve(box.strip, 16) || halve(box.n[1], 4) || halve(box.n[2], 256)) continue;
@@ -195,6 +194,7 @@ bool spread_boxes(SpreadJob& job, ParallelJob parallel) {
     parallel.function = run_task;
     parallel.context = &job;
     parallel.n_tasks = job.n_tasks;
+    parallel.scratch = job.slow ? 0 : job.scratch_bytes;
     return parallel_for(parallel);
 }
 

@@ -234,10 +234,13 @@ class Tiles {
     std::byte* blocks_[kBlocks];
 };
 
+std::int64_t scratch_bytes(const TileJob& job) {
+    return kBlocks * Scratch::footprint(job.box[0] * job.box[1] * job.box[2] * 8);
+}
+
 void run_task(void* context, std::int64_t number, int) {
     const TileJob& job = *static_cast<const TileJob*>(context);
-    const std::int64_t block = job.box[0] * job.box[1] * job.box[2] * 8;
-    TaskScratch scratch(kBlocks * Scratch::footprint(block));
+    TaskScratch scratch(scratch_bytes(job));
     Tiles(job, number, *scratch).run();
 }
 
@@ -278,6 +281,7 @@ bool spread_tiles(const SpreadJob& spread, ParallelJob parallel) {
     parallel.function = run_task;
     parallel.context = &job;
     parallel.n_tasks = job.n_tasks;
+    parallel.scratch = scratch_bytes(job);
     return parallel_for(parallel);
 }
 

@@ -1,5 +1,6 @@
 // How much of the work one task takes: the largest box whose scratch fits.
 #include <algorithm>
+#include <initializer_list>
 
 #include "poolcore/flat.hpp"
 #include "poolcore/schedule.hpp"
@@ -24,15 +25,16 @@ bool lanes_pooled(const Schedule& s, int axis) { return axis == kW && s.inner.n 
 // Values, and the indices beside them.
 std::int64_t arrays(const Schedule& s) { return s.with_index() && !s.arg_window ? 2 : 1; }
 
-// What doubling along an axis takes of a field of `bytes`: parts of it, as stages.cpp and lanes.cpp
-// cut them. `extent` reaches over all taps.
+// What doubling along an axis takes of a field of `bytes`, for `windows` along it: parts of it, as
+// stages.cpp and lanes.cpp cut them. `extent` reaches over all taps.
 std::int64_t doubling_scratch(const Schedule& s, const BoxShape& box, int axis,
-                              const std::int64_t extent[kNumPhysical], std::int64_t bytes) {
+                              std::int64_t windows, const std::int64_t extent[kNumPhysical],
+                              std::int64_t bytes) {
     if (axis != kW && uses_sliding(s.combine, s.work, s.axis[axis].geometry, axis, box.inner))
         return 0;
     if (lanes_pooled(s, axis) && adds_integers(s.combine, s.work) &&
         s.axis[axis].geometry.dilation == 1)
-        return spans_scratch(box.out[kW], s.axis[kW].geometry.kernel, s.element()) +
+        return spans_scratch(windows, s.axis[kW].geometry.kernel, s.element()) +
                4 * kScratchSlack;
     const std::int64_t size = s.element() * arrays(s);
     const std::int64_t narrow = axis == kW ? extent[kW] : std::min(extent[kW], kNarrowest);
@@ -40,6 +42,17 @@ std::int64_t doubling_scratch(const Schedule& s, const BoxShape& box, int axis,
     const std::int64_t least = times(lanes_pooled(s, axis) ? extent[kW] : across, size);
     const std::int64_t part = std::max(kNearBytes * arrays(s), least) + 4 * kScratchSlack;
     return times(s.combine == Combine::kSum ? 3 : 1, std::min(bytes, part));
+}
+
+// What windows along the lanes take at a stride: halves, then the windows at every place, of which
+// those asked for are picked.
+std::int64_t strided_scratch(const Schedule& s, const BoxShape& box,
+                             const std::int64_t extent[kNumPhysical], std::int64_t bytes) {
+    AxisGeometry g = s.axis[kW].geometry;
+    const std::int64_t places = times(box.out[kW], g.stride);
+    g.stride = 1;
+    const bool doubles = uses_doubling(g) && box.out[kW] > 1;
+    return bytes + (doubles ? doubling_scratch(s, box, kW, places, extent, bytes) : 0);
 }
 
 std::int64_t together_scratch(const Schedule& s) {
@@ -84,13 +97,14 @@ Need need_of(const Schedule& s, const BoxShape& box) {
         }
         if (uses_doubling(g) && box.out[x] > 1 && (g.stride == 1 || !lanes_pooled(s, x))) {
             extent[x] = reach(g, box.out[x]);
-            temporary = std::max(temporary, doubling_scratch(s, box, x, extent, bytes()));
+            temporary = std::max(
+                temporary, doubling_scratch(s, box, x, box.out[x], extent, bytes()));
             if (!lanes_pooled(s, x) && uses_running(s.combine, g, box.out[x]))
                 temporary = std::max(
                     temporary,
                     std::min(kRunningBytes, running_scratch(g, true)) + 4 * kScratchSlack);
         } else if (lanes_pooled(s, x)) {
-            temporary = std::max(temporary, times(3, bytes()));
+            temporary = std::max(temporary, strided_scratch(s, box, extent, bytes()));
         } else if (x == kW) {  // one line: see picks_pixels
             const std::int64_t line = times(times(extent[kW], box.inner), size);
             temporary = std::max(temporary, Scratch::footprint(line));
@@ -159,6 +173,22 @@ bool can_halve(const Schedule& s, std::int64_t inner) {
 
 constexpr std::int64_t kComfortable = kScratchLimit / 4;
 
+// Windows that overlap and are so long may have more scratch, since boxes of few of them make most of
+// the sums and extrema anew.
+constexpr std::int64_t kLongTaps = 4096;
+constexpr double kTooWasteful = 2;
+
+bool has_long_windows(const PoolPlan& plan) {
+    bool overlap = false;
+    std::int64_t taps = 1;
+    for (int i = 0; i < plan.spec.n_axes; ++i) {
+        const AxisGeometry& g = plan.geometry[i];
+        overlap = overlap || (g.out > 1 && g.kernel > g.stride);
+        taps = times(taps, std::min(g.kernel, g.in));
+    }
+    return overlap && taps > kLongTaps && !plan.adaptive;
+}
+
 // The largest box around `width` windows of kW.
 BoxShape box_of_width(const Schedule& s, std::int64_t width, std::int64_t inner,
                       std::int64_t limit, std::int64_t elements) {
@@ -195,11 +225,12 @@ struct Choice {
 };
 
 // The widest box that wastes little, for boxes of so many lanes across.
-Choice best_of_widths(const Schedule& s, std::int64_t inner, std::int64_t elements) {
+Choice best_of_widths(const Schedule& s, std::int64_t inner, std::int64_t elements,
+                      std::initializer_list<std::int64_t> limits) {
     Choice best;
     std::int64_t width = s.axis[kW].geometry.out;
     for (;; width = (width + 1) / 2) {
-        for (const std::int64_t limit : {kComfortable, kScratchLimit}) {
+        for (const std::int64_t limit : limits) {
             const BoxShape box = box_of_width(s, width, inner, limit, elements);
             if (!fits(s, box, limit)) continue;
             const double cost = waste(s, box);
@@ -209,20 +240,41 @@ Choice best_of_widths(const Schedule& s, std::int64_t inner, std::int64_t elemen
     }
 }
 
+std::int64_t long_scratch(const PoolPlan& plan) {
+    return plan.within_call ? kLongScratchWithin : kLongScratch;
+}
+
+// As much scratch as it takes, within bounds.
+Choice with_more_scratch(const Schedule& s, Choice choice, std::int64_t elements) {
+    for (std::int64_t limit = 2 * kScratchLimit; limit <= long_scratch(*s.plan); limit *= 2) {
+        const Choice other = best_of_widths(s, s.inner.n, elements, {limit});
+        if (other.cost > 0 && (choice.cost == 0 || other.cost < 0.8 * choice.cost))
+            choice = other;
+        if (choice.cost > 0 && choice.cost <= kTooWasteful) break;
+    }
+    return choice;
+}
+
 }  // namespace
+
+std::int64_t most_scratch(const PoolPlan& plan) {
+    return has_long_windows(plan) ? 2 * long_scratch(plan) : kScratchMost;
+}
 
 void choose_box(Schedule& s, int threads) {
     const std::int64_t planes = s.n_batch > 0 ? s.batch[s.n_batch - 1].n : 1;
     const std::int64_t elements = outputs_per_task(s, threads);
-    Choice choice = best_of_widths(s, s.inner.n, elements);
+    const auto usual = {kComfortable, kScratchLimit};
+    Choice choice = best_of_widths(s, s.inner.n, elements, usual);
     for (std::int64_t inner = s.inner.n; choice.cost > 1.5 && can_halve(s, inner);) {
         inner = (inner + 1) / 2;
-        const Choice other = best_of_widths(s, inner, elements);
+        const Choice other = best_of_widths(s, inner, elements, usual);
         if (other.cost > 0 && other.cost < 0.8 * choice.cost) choice = other;
     }
+    if ((choice.cost == 0 || choice.cost > kTooWasteful) && has_long_windows(*s.plan))
+        choice = with_more_scratch(s, choice, elements);
     BoxShape& best = choice.box;
-    const double least = choice.cost;
-    s.huge = least == 0;
+    s.huge = choice.cost == 0;
     if (s.huge) best = BoxShape{1, {1, 1, 1}, std::min<std::int64_t>(s.inner.n, 64)};
     if (!s.huge && best.out[kA] == s.axis[kA].geometry.out &&
         best.out[kB] == s.axis[kB].geometry.out && best.out[kW] == s.axis[kW].geometry.out &&
@@ -247,7 +299,7 @@ void count_tasks(Schedule& s) {
         s.n_tasks *= i == s.n_batch - 1 ? parts(s.batch[i].n, s.box.planes) : s.batch[i].n;
     s.plane_boxes = s.n_batch > 0 ? parts(s.batch[s.n_batch - 1].n, s.box.planes) : 1;
     s.scratch_bytes = s.huge ? kScratchLimit
-                             : std::min(kScratchMost, box_scratch(s, s.box));
+                             : std::min(most_scratch(*s.plan), box_scratch(s, s.box));
 }
 
 }  // namespace poolcore

@@ -4,7 +4,7 @@
 // import or at exit, and a forked child can start over whatever the parent's threads were doing.
 // A worker must take a seat to touch a job, and the caller withdraws the seats that are left when
 // the tasks have run out, so a job never waits for a worker that is still waking up.
-// Includes cpu, placement, scratch, wait and the standard and system headers only.
+// Includes cpu, error, placement, scratch, wait and the standard and system headers only.
 #include "poolcore/threads.hpp"
 
 #include <algorithm>
@@ -12,12 +12,15 @@
 #include <cfenv>
 #include <chrono>
 #include <exception>
+#include <new>
 #include <stdexcept>
 #include <thread>
 
 #include "poolcore/cpu.hpp"
+#include "poolcore/error.hpp"
 #include "poolcore/placement.hpp"
-#include "poolcore/scratch.hpp"
+#include "poolcore/threads_task.hpp"
+#include "poolcore/scratch_thread.hpp"
 #include "poolcore/wait.hpp"
 
 #if defined(__unix__) || defined(__APPLE__)
@@ -29,7 +32,6 @@
 namespace poolcore {
 namespace {
 
-constexpr auto kPollInterval = std::chrono::milliseconds(5);
 constexpr auto kStartRetry = std::chrono::seconds(1);
 constexpr std::size_t kCacheLine = 64;
 
@@ -72,57 +74,6 @@ struct Pool {
 
 constinit Pool pool;
 
-class Poller;
-
-// What the task that this thread runs can ask; also tells a nested parallel_for to run inline.
-struct CurrentTask {
-    Poller* poller;                   // the caller's, null on workers
-    const std::atomic<bool>* failed;  // null for jobs that run inline
-};
-thread_local constinit const CurrentTask* current_task = nullptr;
-
-class TaskScope {
-   public:
-    TaskScope(Poller* poller, const std::atomic<bool>* failed)
-        : task_{poller, failed}, outer_(current_task) {
-        current_task = &task_;
-    }
-    ~TaskScope() { current_task = outer_; }
-    TaskScope(const TaskScope&) = delete;
-    TaskScope& operator=(const TaskScope&) = delete;
-
-   private:
-    CurrentTask task_;
-    const CurrentTask* outer_;
-};
-
-// Asks the caller's `poll` no more often than the interval.
-class Poller {
-   public:
-    explicit Poller(const ParallelJob& job) : job_(job) {
-        if (job.poll != nullptr) last_ = Clock::now();
-    }
-    bool wants_stop() {
-        if (job_.poll == nullptr || stopped_) return stopped_;
-        const auto now = Clock::now();
-        if (now - last_ < kPollInterval) return false;
-        const TaskScope none(nullptr, nullptr);  // a signal handler's calls are no part of the task
-        stopped_ = job_.poll(job_.poll_context);
-        last_ = Clock::now();  // the poll itself may have waited for a lock
-        return stopped_;
-    }
-    std::chrono::nanoseconds patience() const {
-        const bool polls = job_.poll != nullptr && !stopped_;
-        return polls ? kPollInterval : std::chrono::nanoseconds::zero();
-    }
-    bool stopped() const { return stopped_; }
-
-   private:
-    const ParallelJob& job_;
-    Clock::time_point last_{};
-    bool stopped_ = false;
-};
-
 void drop_remaining_tasks(const Job& job) {
     pool.next_task.store(static_cast<std::uint64_t>(job.what.n_tasks), std::memory_order_relaxed);
 }
@@ -139,7 +90,7 @@ void record_failure(Job& job) noexcept {
     drop_remaining_tasks(job);
 }
 
-// Takes tasks until none is left. Only the caller has a poller.
+// Takes tasks until none is left. Only the caller has a poller, and holds its scratch already.
 void take_tasks(Job& job, int worker, Poller* poller) noexcept {
     const ParallelJob& what = job.what;
     const auto n_tasks = static_cast<std::uint64_t>(what.n_tasks);
@@ -157,6 +108,15 @@ void take_tasks(Job& job, int worker, Poller* poller) noexcept {
 
 // ---- the workers ----
 
+void work_on(Job& job, int worker) noexcept {
+    try {
+        const HeldScratch scratch(job.what.scratch);
+        const TaskScope scope(nullptr, &job.failed);
+        take_tasks(job, worker, nullptr);
+    } catch (const PoolError&) {
+    }  // no memory: the caller has some
+}
+
 // Takes a seat if one is left, works, leaves. Returns whether the thread may spin afterwards.
 bool join_job(Placement& placement) noexcept {
     auto state = pool.state.load(std::memory_order_relaxed);
@@ -171,8 +131,7 @@ bool join_job(Placement& placement) noexcept {
     const bool apart = alone && placement.keep_off(job.cpu);
     // The caller's rounding mode and treatment of subnormals: the same bits on every thread.
     std::fesetenv(&job.float_environment);
-    const TaskScope scope(nullptr, &job.failed);
-    take_tasks(job, static_cast<int>((state & kSeatMask) / kOneSeat), nullptr);
+    work_on(job, static_cast<int>((state & kSeatMask) / kOneSeat));
     // The job may be gone right after this.
     const auto before = pool.state.fetch_sub(1, std::memory_order_acq_rel);
     if ((before & kCallerSleeps) != 0 && (before & kInsideMask) == 1) wake(pool.state, 1);
@@ -193,17 +152,18 @@ std::uint32_t wait_for_bell(std::uint32_t seen, bool may_spin) noexcept {
     return pool.bell.load(std::memory_order_acquire);
 }
 
-void* worker_main(void*) noexcept {
+// A thread that has no state takes no part.
+void* worker_main(void* state) noexcept {
 #if defined(__linux__)
     pthread_setname_np(pthread_self(), "poolcore");
 #endif
-    make_thread_scratch();
+    const bool usable = adopt_thread_state(static_cast<ThreadState*>(state));
     Placement placement;
     auto seen = pool.bell.load(std::memory_order_acquire);
     pool.ready.fetch_add(1, std::memory_order_release);
     wake(pool.ready, 1);
     for (;;) {
-        const bool may_spin = join_job(placement);
+        const bool may_spin = usable && join_job(placement);
         seen = wait_for_bell(seen, may_spin);
     }
 }
@@ -252,8 +212,11 @@ bool start_workers(int missing) {
     bool started = true;
     for (; missing > 0 && started; --missing) {
         pthread_t thread;
-        started = pthread_create(&thread, &attributes, &worker_main, nullptr) == 0;
+        ThreadState* const state = new (std::nothrow) ThreadState;
+        started = state != nullptr &&
+                  pthread_create(&thread, &attributes, &worker_main, state) == 0;
         if (started) ++pool.workers;
+        else delete state;
     }
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
     pthread_attr_destroy(&attributes);
@@ -363,7 +326,7 @@ bool run_within(const ParallelJob& job) {
 }
 
 bool run_inline(const ParallelJob& job) {
-    if (current_task != nullptr && job.poll == nullptr) return run_within(job);
+    if (current_task() != nullptr && job.poll == nullptr) return run_within(job);
     Poller poller(job);
     const TaskScope scope(&poller, nullptr);
     for (std::int64_t task = 0; task < job.n_tasks; ++task) {
@@ -376,8 +339,9 @@ bool run_inline(const ParallelJob& job) {
 }  // namespace
 
 bool parallel_for(const ParallelJob& job) {
+    const HeldScratch scratch(job.scratch);
     const auto threads = std::min<std::int64_t>({job.threads, job.n_tasks, kMaxThreads});
-    if (threads <= 1 || current_task != nullptr) return run_inline(job);
+    if (threads <= 1 || current_task() != nullptr) return run_inline(job);
     // In this order: a child that finds the pool busy must have started over.
     if (!handle_forks() || pool.busy.exchange(true, std::memory_order_acquire)) {
         return run_inline(job);
@@ -389,7 +353,7 @@ bool parallel_for(const ParallelJob& job) {
 }
 
 bool stop_requested() {
-    const CurrentTask* task = current_task;
+    const CurrentTask* task = current_task();
     if (task == nullptr) return false;
     if (task->failed != nullptr && task->failed->load(std::memory_order_relaxed)) return true;
     return task->poller != nullptr && task->poller->wants_stop();

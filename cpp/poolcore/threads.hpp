@@ -22,13 +22,16 @@ struct ParallelJob {
     void* context = nullptr;
     std::int64_t n_tasks = 0;
     int threads = 1;  // at most so many at once, the caller included
+    std::int64_t scratch = 0;  // what a task takes at most: see HeldScratch
     // Called between tasks on the caller, at most every few milliseconds; true stops the job.
     bool (*poll)(void*) = nullptr;
     void* poll_context = nullptr;
 };
 
 // Runs every task once, in no set order, and returns when none is running. Returns false when
-// poll stopped it. An exception from a task stops the rest and is rethrown here. Runs inline,
+// poll stopped it. An exception from a task stops the rest and is rethrown here. Throws
+// PoolError(kMemory) before the first task when there is no scratch for the caller's thread; a worker
+// that finds none for itself leaves the tasks to the others. Runs inline,
 // with worker 0 only, when threads <= 1, when the pool serves another caller at the moment, or
 // when no thread can be started. Safe to call from many threads at once. Called by a task it runs
 // inline, and without a poll of its own stops when that task is to stop.
@@ -38,6 +41,9 @@ bool parallel_for(const ParallelJob& job);
 // task failed. The task then returns early; what it leaves behind is nobody's result. On the
 // caller's thread this is where poll is asked, no more often than between tasks.
 bool stop_requested();
+
+// Leaves a task that is no longer wanted, where its function catches it.
+struct Stopped {};
 
 // The same for loops over short pieces, once in so many elements: to look at the clock takes as long
 // as a row. stopped() is what it said last.

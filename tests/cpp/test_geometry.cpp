@@ -10,6 +10,7 @@
 #include "check.hpp"
 #include "poolcore/error.hpp"
 #include "poolcore/geometry.hpp"
+#include "trimmed.hpp"
 
 using poolcore::AxisGeometry;
 using poolcore::AxisNames;
@@ -149,20 +150,6 @@ void check_all_windows(const AxisGeometry& g, const Expected& x, const Asked& as
     }
 }
 
-// The taps on the axis are the same, and none is left that lies off it in all windows.
-void check_trimmed(const AxisGeometry& g, const Asked& asked) {
-    const AxisGeometry t = g.trimmed();
-    CHECK_CASE(t.in == g.in && t.out == g.out && t.stride == g.stride && t.kernel >= 1);
-    CHECK_CASE(std::min(t.pad_lo, t.pad_hi) >= 0 && std::max(t.pad_lo, t.pad_hi) < t.effective());
-    CHECK_CASE(g.dilation > 1 || (t.start(g.out - 1) >= 0 && t.kernel - t.pad_lo <= t.in));
-    for (std::int64_t i = 0; i <= 16; ++i) {
-        const std::int64_t o = i < 16 ? i * (g.out / 16) : g.out - 1;
-        const TapRange was = g.taps(o), is = t.taps(o);
-        CHECK_CASE(is.count() == was.count());
-        CHECK_CASE(was.count() == 0 || t.start(o) + is.first == g.start(o) + was.first);
-    }
-}
-
 // True when the axis is legal.
 bool check_axis(std::int64_t in, const AxisParams& p, PadMode mode, bool ceil_mode, bool small) {
     const Asked asked{in, p, mode, ceil_mode};
@@ -178,7 +165,8 @@ bool check_axis(std::int64_t in, const AxisParams& p, PadMode mode, bool ceil_mo
         if (g.out != x.out) return true;
         check_interior(g, x, asked);
         check_windows(g, x, asked);
-        check_trimmed(g, asked);
+        CHECK_CASE(trimmed::is_right(g, poolcore::Trim::kAll));
+        CHECK_CASE(trimmed::is_right(g, poolcore::Trim::kWholeBlocks));
         if (small) check_all_windows(g, x, asked);
     } catch (const poolcore::PoolError& error) {
         CHECK_CASE(!x.legal);

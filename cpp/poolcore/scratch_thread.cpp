@@ -1,0 +1,66 @@
+#include "poolcore/scratch_thread.hpp"
+
+#include <memory>
+#include <new>
+
+#if defined(__unix__) || defined(__APPLE__)
+#define POOLCORE_POSIX 1
+#include <pthread.h>
+#endif
+
+namespace poolcore {
+
+#if defined(POOLCORE_POSIX)
+
+namespace {
+
+pthread_once_t once = PTHREAD_ONCE_INIT;
+pthread_key_t key;
+bool has_key = false;
+
+void end_of_thread(void* state) { delete static_cast<ThreadState*>(state); }
+
+void make_key() { has_key = pthread_key_create(&key, &end_of_thread) == 0; }
+
+bool key_is_made() { return pthread_once(&once, &make_key) == 0 && has_key; }
+
+}  // namespace
+
+ThreadState* thread_state_or_null() noexcept {
+    return key_is_made() ? static_cast<ThreadState*>(pthread_getspecific(key)) : nullptr;
+}
+
+bool adopt_thread_state(ThreadState* state) noexcept {
+    if (key_is_made() && pthread_setspecific(key, state) == 0) return true;
+    delete state;
+    return false;
+}
+
+ThreadState& thread_state() {
+    if (ThreadState* state = thread_state_or_null()) return *state;
+    ThreadState* const state = new (std::nothrow) ThreadState;
+    if (state == nullptr || !adopt_thread_state(state))
+        throw PoolError(ErrorKind::kMemory, "no memory for this thread's scratch");
+    return *state;
+}
+
+#else
+
+namespace {
+
+thread_local ThreadState this_state;
+
+}  // namespace
+
+ThreadState* thread_state_or_null() noexcept { return &this_state; }
+
+bool adopt_thread_state(ThreadState* state) noexcept {
+    const std::unique_ptr<ThreadState> unused(state);
+    return true;
+}
+
+ThreadState& thread_state() { return this_state; }
+
+#endif
+
+}  // namespace poolcore
