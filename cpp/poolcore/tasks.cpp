@@ -147,23 +147,6 @@ void grow(const Schedule& s, BoxShape& box, std::int64_t& side, std::int64_t mos
     for (std::int64_t more = side / 2; side < most && more > side / 8; more /= 2) takes(more);
 }
 
-// A line takes what so many bytes of it take, whatever its length.
-constexpr double kLineBytes = 128;
-
-// What is done over what is needed: windows that overlap at the seams of boxes cost twice, and lines
-// cut in parts are more lines.
-double waste(const Schedule& s, const BoxShape& box) {
-    double factor = 1;
-    for (int x = 0; x < kNumPhysical; ++x) {
-        const AxisGeometry& g = s.axis[x].geometry;
-        const double useful = static_cast<double>(box.out[x]) * static_cast<double>(g.stride);
-        const double held = static_cast<double>(clipped_reach(g, box.out[x]));
-        factor *= std::max(1.0, held / useful);
-    }
-    const std::int64_t line = times(times(box.out[kW], box.inner), s.element());
-    return factor * (1 + kLineBytes / static_cast<double>(line));
-}
-
 // Lanes across `inner` elements of fewer bytes are not worth a loop of their own.
 constexpr std::int64_t kLeastInnerBytes = 128;
 
@@ -184,9 +167,30 @@ bool has_long_windows(const PoolPlan& plan) {
     for (int i = 0; i < plan.spec.n_axes; ++i) {
         const AxisGeometry& g = plan.geometry[i];
         overlap = overlap || (g.out > 1 && g.kernel > g.stride);
-        taps = times(taps, std::min(g.kernel, g.in));
+        taps = times(taps, g.trimmed(Trim::kWholeBlocks).kernel);
     }
     return overlap && taps > kLongTaps && !plan.adaptive;
+}
+
+// A line takes what so many bytes of it take, whatever its length.
+constexpr double kLineBytes = 128;
+
+// What is done over what is needed: windows that overlap at the seams of boxes cost twice, and
+// lines cut in parts are more lines.
+double waste(const Schedule& s, const BoxShape& box) {
+    double factor = 1;
+    const bool long_windows = has_long_windows(*s.plan);
+    for (int x = 0; x < kNumPhysical; ++x) {
+        const AxisGeometry& g = s.axis[x].geometry;
+        const double useful = static_cast<double>(box.out[x]) * static_cast<double>(g.stride);
+        // Along the lanes doubling passes over the padding, too.
+        const bool padded = long_windows && lanes_pooled(s, x) && uses_doubling(g);
+        const double held = static_cast<double>(padded ? reach(g, box.out[x])
+                                                       : clipped_reach(g, box.out[x]));
+        factor *= std::max(1.0, held / useful);
+    }
+    const std::int64_t line = times(times(box.out[kW], box.inner), s.element());
+    return factor * (1 + kLineBytes / static_cast<double>(line));
 }
 
 // The largest box around `width` windows of kW.
@@ -244,8 +248,13 @@ std::int64_t long_scratch(const PoolPlan& plan) {
     return plan.within_call ? kLongScratchWithin : kLongScratch;
 }
 
-// As much scratch as it takes, within bounds.
+// As much scratch as it takes, within bounds, for boxes as long as their windows.
 Choice with_more_scratch(const Schedule& s, Choice choice, std::int64_t elements) {
+    constexpr std::int64_t kMostOutputs = 4 * 1024 * 1024;  // signals wait for them
+    std::int64_t beside = 1;
+    for (const PooledAxis& axis : s.axis)
+        beside = times(beside, std::min(axis.geometry.kernel, axis.geometry.out));
+    elements = std::max(elements, std::min(beside, kMostOutputs));
     for (std::int64_t limit = 2 * kScratchLimit; limit <= long_scratch(*s.plan); limit *= 2) {
         const Choice other = best_of_widths(s, s.inner.n, elements, {limit});
         if (other.cost > 0 && (choice.cost == 0 || other.cost < 0.8 * choice.cost))
