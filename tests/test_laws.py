@@ -287,7 +287,7 @@ PARTS = {
         "scratch": ("thread",),
         "scatter": ("gather", "half", "nest", "read"),
         "soft_backward": ("job", "measure", "task"),
-        "spread": ("box", "cover", "job", "load", "slow", "tile", "weave"),
+        "spread": ("box", "cover", "job", "load", "long", "slow", "tile", "weave"),
         "threads": ("task",),
     }.items()
     for part in parts

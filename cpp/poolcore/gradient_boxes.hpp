@@ -1,5 +1,5 @@
-// The elements of x in boxes, and the windows over them: for gradients that need x. The run family
-// and those layers only.
+// The elements of x in boxes, and the windows over them: for gradients that need x, or windows part
+// after part. The run family and those layers only.
 #pragma once
 
 #include <algorithm>

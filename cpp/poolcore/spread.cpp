@@ -218,6 +218,7 @@ RunStatus spread(const PoolPlan& plan, const StridedView& grad, const MutableVie
     parallel.threads = threads;
     parallel.poll = control.poll;
     parallel.poll_context = control.poll_context;
+    if (const auto status = spread_long(job, grad, out, parallel)) return *status;
     const bool tiles = spreads_in_tiles(job, threads);
     const bool done = tiles ? spread_tiles(job, parallel) : spread_boxes(job, parallel);
     return done ? RunStatus::kDone : RunStatus::kCancelled;

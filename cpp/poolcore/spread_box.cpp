@@ -16,10 +16,8 @@ namespace {
 // Windows along the last axis that U has a place for; those that do not exist are zeros there,
 // unless they would be most of it.
 WindowRange columns_of(const SpreadJob& job, std::int64_t lo, std::int64_t hi, bool& padded) {
-    const WindowRange all = job.cover[2].around(lo, hi);
-    const WindowRange real = job.cover[2].existing(lo, hi);
-    padded = all.size() <= 2 * real.size() + 64;
-    return padded ? all : real;
+    padded = !job.cover[2].few_exist(lo, hi);
+    return padded ? job.cover[2].around(lo, hi) : job.cover[2].existing(lo, hi);
 }
 
 }  // namespace
@@ -34,11 +32,10 @@ std::int64_t spread_scratch(const SpreadJob& job, const SpreadBox& box) {
     const std::int64_t row = times(times(columns, box.lanes), e);
     std::int64_t bytes = times(times(box.n[0], box.n[1]), row);  // U
     bytes += times(obs[0], plane) + plane;  // G and its sums along the first axis
-    bytes += 2 * times(strip, 8);  // a row before it is divided
+    bytes += SpreadLoad::scratch(strip, columns);
     bytes += times(times(2 * box.n[2] + kMostWoven, box.lanes), e);  // results
-    bytes += times(columns, 8);  // divisors
     for (const std::int64_t n : box.n) bytes += times(n, sizeof(Covering)) + kScratchSlack;
-    return bytes + 9 * Scratch::footprint(kScratchAlign);
+    return bytes + 6 * Scratch::footprint(kScratchAlign);
 }
 
 namespace {

@@ -110,6 +110,10 @@ class Cover {
         const WindowRange all = around(p0, p1);
         return {std::max<std::int64_t>(all.lo, 0), std::min(all.hi, g_.out)};
     }
+    // Whether places for all would be empty for the most part.
+    bool few_exist(std::int64_t p0, std::int64_t p1) const {
+        return around(p0, p1).size() > 2 * existing(p0, p1).size() + 64;
+    }
 
    private:
     // With those that exist.

@@ -1,8 +1,11 @@
 // What the tasks of one call of spread share, and the share of one task. Part of spread.
 #pragma once
 
+#include <optional>
+
 #include "kernels/kernel_table.hpp"
 #include "poolcore/plan.hpp"
+#include "poolcore/run.hpp"
 #include "poolcore/scratch.hpp"
 #include "poolcore/spread_cover.hpp"
 #include "poolcore/threads.hpp"
@@ -106,5 +109,10 @@ void spread_slowly(const SpreadJob& job, const SpreadTask& task);
 // `parallel` says; false when it was stopped.
 bool spreads_in_tiles(const SpreadJob& job, int threads);
 bool spread_tiles(const SpreadJob& job, ParallelJob parallel);
+
+// The whole job, as `parallel` says, where very many windows lie over an element, one element
+// apart; otherwise nothing. The axes and kernels of the job are set.
+std::optional<RunStatus> spread_long(SpreadJob& job, const StridedView& grad,
+                                     const MutableView& out, const ParallelJob& parallel);
 
 }  // namespace poolcore

@@ -5,12 +5,18 @@
 #include <algorithm>
 #include <cstring>
 
+#include "poolcore/schedule.hpp"
 #include "poolcore/spread_job.hpp"
 
 namespace poolcore {
 
 class SpreadLoad {
    public:
+    // Bytes that it takes for a row of so many elements of a strip, of `columns` windows.
+    static std::int64_t scratch(std::int64_t row, std::int64_t columns) {
+        return 2 * Scratch::footprint(times(row, 8)) + Scratch::footprint(times(columns, 8));
+    }
+
     // Existing windows along each axis; `strip` of the last one at a time.
     SpreadLoad(const SpreadJob& job, const SpreadTask& task,
                const WindowRange (&windows)[kSpreadAxes], std::int64_t strip, Scratch& scratch)
