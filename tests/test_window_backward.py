@@ -131,6 +131,10 @@ LARGE = [
     Case("no_room", "windows over one element exceed the scratch", (3,), 70_000, 1, 69_999,
          lead=(1, 1)),
     Case("no_room_dilated", "the same, far apart", (5,), 50_000, 2, 99_990, 2, lead=(1, 1)),
+    Case("no_room_at_all", "nor do they fit a larger one", (1,), 300_000, 2, 599_998, 2,
+         lead=(1, 1)),
+    Case("no_room_for_planes", "planes of windows exceed it", (4, 5, 6), 160, 2, 159, 1,
+         lead=(1, 1)),
 ]  # fmt: skip
 
 
@@ -168,7 +172,7 @@ def test_large(case: Case, dtype: str, rng: np.random.Generator) -> None:
         np.testing.assert_array_equal(got, want)
 
 
-BITS = [c for c in LARGE if c.name in ("many_rows", "large_window", "no_room", "no_room_dilated")]
+BITS = [c for c in LARGE if c.name.startswith("no_room") or c.name in ("many_rows", "large_window")]
 
 
 @pytest.mark.parametrize("case", BITS, ids=str)

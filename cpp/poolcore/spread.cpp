@@ -21,7 +21,7 @@ constexpr std::int64_t kNarrowLanes = 4;         // planes
 constexpr std::int64_t kLeastLanes = 16;         // lanes of a task: a cache line or more
 constexpr std::int64_t kLeastRows = 8;           // rows of a task that splits a plane for threads
 constexpr std::int64_t kAloneBytes = 64 * 1024;  // below, waking a thread does not pay
-
+constexpr double kTooOften = 4;  // to divide a window, beside what threads make of it
 void set_axes(SpreadJob& job, const StridedView& grad, const MutableView& out) {
     const PoolPlan& plan = *job.plan;
     bool pooled[kMaxRank] = {};
@@ -116,13 +116,13 @@ void set_kernels(SpreadJob& job) {
 }
 
 // Halves what matters least until the box fits; false when nothing does.
-bool shrink(const SpreadJob& job, SpreadBox& box) {
+bool shrink(const SpreadJob& job, SpreadBox& box, std::int64_t limit) {
     const auto halve = [](std::int64_t& n, std::int64_t least) {
         if (n <= least) return false;
         n = std::max((n + 1) / 2, least);
         return true;
     };
-    while (spread_scratch(job, box) > kScratchLimit) {
+    while (spread_scratch(job, box) > limit) {
         if (halve(box.n[0], 4) || halve(box.n[1], 16) || halve(box.lanes, 32)) continue;
         if (halve(box.n[2], 2048)) continue;
         if (halve(box.strip, 16) || halve(box.n[1], 4) || halve(box.n[2], 256)) continue;
@@ -131,6 +131,31 @@ bool shrink(const SpreadJob& job, SpreadBox& box) {
         return false;
     }
     return true;
+}
+
+// How often windows are divided, and summed along the first axes, for boxes of that size.
+double repeats(const SpreadJob& job, const SpreadBox& box) {
+    double often = 1;
+    for (int x = 0; x < kSpreadAxes; ++x) {
+        const auto boxes = static_cast<double>((job.axis[x].n + box.n[x] - 1) / box.n[x]);
+        often *= boxes * static_cast<double>(job.cover[x].most_around(box.n[x])) /
+                 static_cast<double>(job.cover[x].geometry().out);
+    }
+    return often;
+}
+
+// With more scratch where nothing fits the usual one, or boxes so small that most is repeated;
+// not within another call, which has memory of its own.
+void fit(SpreadJob& job, SpreadBox& box) {
+    const SpreadBox largest = box;
+    const double most_often = kTooOften * repeats(job, largest);
+    const bool within = job.plan->long_scratch < kLongScratch;
+    const std::int64_t most = within ? kScratchLimit : kLongScratchWithin;
+    for (std::int64_t limit = kScratchLimit; limit <= most; limit *= 2) {
+        box = largest;
+        job.slow = !shrink(job, box, limit);
+        if (!job.slow && repeats(job, box) <= most_often) return;
+    }
 }
 
 void choose_box(SpreadJob& job, int threads) {
@@ -149,7 +174,7 @@ void choose_box(SpreadJob& job, int threads) {
         const std::int64_t least = std::min(n, x < kSpreadAxes ? kLeastRows : kLeastLanes);
         n = std::max((n + parts - 1) / parts, least);
     }
-    job.slow = !shrink(job, box);
+    fit(job, box);
     job.n_tasks = planes;
     for (int x = 0; x < kSpreadAxes; ++x) {
         job.n_boxes[x] = (job.axis[x].n + box.n[x] - 1) / box.n[x];
