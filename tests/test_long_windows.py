@@ -267,8 +267,7 @@ def test_long_windows_that_overlap(
                 ends = [a + k for a, k in zip(starts, kernel, strict=True)]
                 part = x[tuple(slice(max(a, 0), b) for a, b in zip(starts, ends, strict=True))]
                 beside = [
-                    (max(-a, 0), max(b - n, 0))
-                    for a, b, n in zip(starts, ends, shape, strict=True)
+                    (max(-a, 0), max(b - n, 0)) for a, b, n in zip(starts, ends, shape, strict=True)
                 ]
                 want = poolcore.pool(part, kernel, op, axes, 1, beside)
                 assert want.size == 1

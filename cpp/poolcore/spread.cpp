@@ -22,6 +22,7 @@ constexpr std::int64_t kLeastLanes = 16;         // lanes of a task: a cache lin
 constexpr std::int64_t kLeastRows = 8;           // rows of a task that splits a plane for threads
 constexpr std::int64_t kAloneBytes = 64 * 1024;  // below, waking a thread does not pay
 constexpr double kTooOften = 4;  // to divide a window, beside what threads make of it
+
 void set_axes(SpreadJob& job, const StridedView& grad, const MutableView& out) {
     const PoolPlan& plan = *job.plan;
     bool pooled[kMaxRank] = {};
@@ -149,8 +150,7 @@ double repeats(const SpreadJob& job, const SpreadBox& box) {
 void fit(SpreadJob& job, SpreadBox& box) {
     const SpreadBox largest = box;
     const double most_often = kTooOften * repeats(job, largest);
-    const bool within = job.plan->long_scratch < kLongScratch;
-    const std::int64_t most = within ? kScratchLimit : kLongScratchWithin;
+    const std::int64_t most = job.plan->within_call ? kScratchLimit : kLongScratchWithin;
     for (std::int64_t limit = kScratchLimit; limit <= most; limit *= 2) {
         box = largest;
         job.slow = !shrink(job, box, limit);
