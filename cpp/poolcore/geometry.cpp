@@ -153,7 +153,7 @@ AxisGeometry AxisGeometry::trimmed(Trim how) const {
         while (block < hi - lo && block <= kernel / 2) block *= 2;
         if (block > kernel / 2) return *this;
         lo -= lo % block;
-        hi = std::min(kernel, lo + 2 * block);
+        hi = lo + std::min(kernel - lo, 2 * block);
     }
     AxisGeometry g = *this;
     g.kernel = hi - lo;
