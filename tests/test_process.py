@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -238,6 +239,14 @@ def test_small_stacks() -> None:
 @pytest.mark.skipif(shutil.which("taskset") is None, reason="needs taskset")
 def test_one_cpu_by_affinity() -> None:
     assert _under(["taskset", "-c", str(min(os.sched_getaffinity(0)))]) == _under([])
+
+
+@pytest.mark.failure(36)
+@pytest.mark.skipif(
+    not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="this Python has a global lock"
+)
+def test_free_threaded_python_stays_so() -> None:
+    assert_runs("import sys, poolcore\nassert not sys._is_gil_enabled()")
 
 
 @pytest.mark.failure(36)
