@@ -18,9 +18,6 @@ inline constexpr std::int64_t kScratchSlack = 128;
 inline constexpr std::int64_t kScratchLimit = 512 * 1024;
 // What it reserves at most, and keeps.
 inline constexpr std::int64_t kScratchMost = 2 * kScratchLimit;
-// For windows of very many taps that overlap; of these, within other calls.
-inline constexpr std::int64_t kLongScratch = 256 * 1024 * 1024;
-inline constexpr std::int64_t kLongScratchWithin = 8 * 1024 * 1024;
 
 class Scratch {
    public:

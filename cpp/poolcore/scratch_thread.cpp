@@ -1,5 +1,7 @@
 #include "poolcore/scratch_thread.hpp"
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <new>
 
@@ -14,24 +16,32 @@ namespace poolcore {
 
 namespace {
 
-pthread_once_t once = PTHREAD_ONCE_INIT;
-pthread_key_t key;
-bool has_key = false;
+// One more than the key; 0 until it is made.
+constinit std::atomic<std::uintmax_t> made{0};
 
 void end_of_thread(void* state) { delete static_cast<ThreadState*>(state); }
 
-void make_key() { has_key = pthread_key_create(&key, &end_of_thread) == 0; }
+// Nobody waits for another thread, of which a forked child has none.
+bool make_key() {
+    pthread_key_t key{};
+    if (pthread_key_create(&key, &end_of_thread) != 0) return false;
+    std::uintmax_t none = 0;
+    if (!made.compare_exchange_strong(none, std::uintmax_t{key} + 1)) pthread_key_delete(key);
+    return true;
+}
 
-bool key_is_made() { return pthread_once(&once, &make_key) == 0 && has_key; }
+bool key_is_made() { return made.load(std::memory_order_relaxed) != 0 || make_key(); }
+
+pthread_key_t key() { return static_cast<pthread_key_t>(made.load(std::memory_order_relaxed) - 1); }
 
 }  // namespace
 
 ThreadState* thread_state_or_null() noexcept {
-    return key_is_made() ? static_cast<ThreadState*>(pthread_getspecific(key)) : nullptr;
+    return key_is_made() ? static_cast<ThreadState*>(pthread_getspecific(key())) : nullptr;
 }
 
 bool adopt_thread_state(ThreadState* state) noexcept {
-    if (key_is_made() && pthread_setspecific(key, state) == 0) return true;
+    if (key_is_made() && pthread_setspecific(key(), state) == 0) return true;
     delete state;
     return false;
 }

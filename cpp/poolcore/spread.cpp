@@ -21,6 +21,7 @@ constexpr std::int64_t kNarrowLanes = 4;         // planes
 constexpr std::int64_t kLeastLanes = 16;         // lanes of a task: a cache line or more
 constexpr std::int64_t kLeastRows = 8;           // rows of a task that splits a plane for threads
 constexpr std::int64_t kAloneBytes = 64 * 1024;  // below, waking a thread does not pay
+constexpr std::int64_t kMostScratch = 8 * 1024 * 1024;  // where windows are very long
 constexpr double kTooOften = 4;  // to divide a window, beside what threads make of it
 
 void set_axes(SpreadJob& job, const StridedView& grad, const MutableView& out) {
@@ -150,7 +151,7 @@ double repeats(const SpreadJob& job, const SpreadBox& box) {
 void fit(SpreadJob& job, SpreadBox& box) {
     const SpreadBox largest = box;
     const double most_often = kTooOften * repeats(job, largest);
-    const std::int64_t most = job.plan->within_call ? kScratchLimit : kLongScratchWithin;
+    const std::int64_t most = job.plan->within_call ? kScratchLimit : kMostScratch;
     for (std::int64_t limit = kScratchLimit; limit <= most; limit *= 2) {
         box = largest;
         job.slow = !shrink(job, box, limit);

@@ -336,18 +336,15 @@ RunStatus run_in_parts(LongJob& job, const ParallelJob& parallel, const RunContr
 
 std::optional<RunStatus> spread_long(SpreadJob& spread, const StridedView& grad,
                                      const MutableView& out, const ParallelJob& parallel) {
-    if (!pays(spread)) return std::nullopt;
-    const bool within = spread.plan->within_call;  // a task of another call
+    // Within another call there is no scratch for it.
+    if (spread.plan->within_call || !pays(spread)) return std::nullopt;
     const RunControl control{parallel.threads, parallel.poll, parallel.poll_context};
-    if (!divides(spread)) {
-        const PoolPlan plan = plan_of_all(spread, grad, out);
-        if (within && most_scratch(plan) > most_scratch(*spread.plan)) return std::nullopt;
-        return run(plan, grad, out, nullptr, control);
-    }
+    if (!divides(spread))
+        return run(plan_of_all(spread, grad, out), grad, out, nullptr, control);
     LongJob job{spread};
     set_planes(job);
     set_parts(job);
-    if (within || job.parts.windows > most_windows(job)) return std::nullopt;
+    if (job.parts.windows > most_windows(job)) return std::nullopt;
     if (job.near) spread.lane = job.planes;
     return run_in_parts(job, parallel, control);
 }

@@ -159,6 +159,7 @@ constexpr std::int64_t kComfortable = kScratchLimit / 4;
 // Windows that overlap and are so long may have more scratch, since boxes of few of them make most of
 // the sums and extrema anew.
 constexpr std::int64_t kLongTaps = 4096;
+constexpr std::int64_t kLongScratch = 256 * 1024 * 1024;
 constexpr double kTooWasteful = 2;
 
 bool has_long_windows(const PoolPlan& plan) {
@@ -169,7 +170,7 @@ bool has_long_windows(const PoolPlan& plan) {
         overlap = overlap || (g.out > 1 && g.kernel > g.stride);
         taps = times(taps, g.trimmed(Trim::kWholeBlocks).kernel);
     }
-    return overlap && taps > kLongTaps && !plan.adaptive;
+    return overlap && taps > kLongTaps && !plan.adaptive && !plan.within_call;
 }
 
 // A line takes what so many bytes of it take, whatever its length.
@@ -244,10 +245,6 @@ Choice best_of_widths(const Schedule& s, std::int64_t inner, std::int64_t elemen
     }
 }
 
-std::int64_t long_scratch(const PoolPlan& plan) {
-    return plan.within_call ? kLongScratchWithin : kLongScratch;
-}
-
 // As much scratch as it takes, within bounds, for boxes as long as their windows.
 Choice with_more_scratch(const Schedule& s, Choice choice, std::int64_t elements) {
     constexpr std::int64_t kMostOutputs = 4 * 1024 * 1024;  // signals wait for them
@@ -255,7 +252,7 @@ Choice with_more_scratch(const Schedule& s, Choice choice, std::int64_t elements
     for (const PooledAxis& axis : s.axis)
         beside = times(beside, std::min(axis.geometry.kernel, axis.geometry.out));
     elements = std::max(elements, std::min(beside, kMostOutputs));
-    for (std::int64_t limit = 2 * kScratchLimit; limit <= long_scratch(*s.plan); limit *= 2) {
+    for (std::int64_t limit = 2 * kScratchLimit; limit <= kLongScratch; limit *= 2) {
         const Choice other = best_of_widths(s, s.inner.n, elements, {limit});
         if (other.cost > 0 && (choice.cost == 0 || other.cost < 0.8 * choice.cost))
             choice = other;
@@ -267,7 +264,7 @@ Choice with_more_scratch(const Schedule& s, Choice choice, std::int64_t elements
 }  // namespace
 
 std::int64_t most_scratch(const PoolPlan& plan) {
-    return has_long_windows(plan) ? 2 * long_scratch(plan) : kScratchMost;
+    return has_long_windows(plan) ? 2 * kLongScratch : kScratchMost;
 }
 
 void choose_box(Schedule& s, int threads) {

@@ -113,7 +113,7 @@ void work_on(Job& job, int worker) noexcept {
         const HeldScratch scratch(job.what.scratch);
         const TaskScope scope(nullptr, &job.failed);
         take_tasks(job, worker, nullptr);
-    } catch (const PoolError&) {
+    } catch (...) {
     }  // no memory: the caller has some
 }
 
