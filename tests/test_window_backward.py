@@ -101,21 +101,25 @@ def test_divisors(case: Case, dtype: np.dtype, rng: np.random.Generator) -> None
         assert_same(got, want, str(option))
 
 
+def check_layout(maker: Any, grad: np.ndarray, op: str, case: Case) -> None:
+    """The gradient, and `out` where it can be, in that order of memory."""
+    shape = case.lead + case.shape
+    grad = maker(grad)
+    want = oracle_spread.backward(grad, op, shape, pooled_axes(case.nd, len(shape)), case.window)
+    got = backward(op, case.nd)(grad, shape, **case.window)
+    assert_same(np.ascontiguousarray(got), want, op)
+    out = maker(np.full(shape, 3, want.dtype))
+    if not out.flags.writeable or maker.__name__ == "overlapping":
+        return
+    assert backward(op, case.nd)(grad, shape, **case.window, out=out, threads=2) is out
+    assert_same(np.ascontiguousarray(out), want, op)
+
+
 @pytest.mark.parametrize("maker", LAYOUTS, ids=name)
 @pytest.mark.parametrize("case", SHORT, ids=str)
 def test_layouts(case: Case, maker: Any, rng: np.random.Generator) -> None:
-    shape = case.lead + case.shape
-    axes = pooled_axes(case.nd, len(shape))
     for op, dtype in (("avg", FLOAT32), ("sum", np.dtype(np.int16)), ("avg", FLOATS[0])):
-        grad = maker(random_array(rng, dtype, case.lead + out_shape(case)))
-        want = oracle_spread.backward(grad, op, shape, axes, case.window)
-        got = backward(op, case.nd)(grad, shape, **case.window)
-        assert_same(np.ascontiguousarray(got), want, op)
-        out = maker(np.full(shape, 3, want.dtype))
-        if not out.flags.writeable or maker.__name__ == "overlapping":
-            continue
-        assert backward(op, case.nd)(grad, shape, **case.window, out=out, threads=2) is out
-        assert_same(np.ascontiguousarray(out), want, op)
+        check_layout(maker, random_array(rng, dtype, case.lead + out_shape(case)), op, case)
 
 
 LARGE = [

@@ -3,7 +3,6 @@
 // (effective - 1) on, a dilation apart, so by the same trees, in time that grows with the logarithm
 // of their number. Averages are divided beforehand, part of the planes after part.
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 
 #include "poolcore/boxes.hpp"
@@ -11,6 +10,7 @@
 #include "poolcore/schedule.hpp"
 #include "poolcore/spread_job.hpp"
 #include "poolcore/spread_load.hpp"
+#include "poolcore/threads_task.hpp"
 
 namespace poolcore {
 namespace {
@@ -294,36 +294,18 @@ std::int64_t scratch_of_parts(LongJob& job, int threads) {
     return most;
 }
 
-// Asks `poll` between jobs, which are over before they would.
-class PollBetween {
-   public:
-    explicit PollBetween(const RunControl& control) : control_(control) {}
-    bool stops() {
-        if (control_.poll == nullptr || Clock::now() - last_ < kInterval) return false;
-        const bool stop = control_.poll(control_.poll_context);
-        last_ = Clock::now();
-        return stop;
-    }
-
-   private:
-    using Clock = std::chrono::steady_clock;
-    static constexpr auto kInterval = std::chrono::milliseconds(5);
-    const RunControl& control_;
-    Clock::time_point last_ = Clock::now();
-};
-
 RunStatus run_in_parts(LongJob& job, const ParallelJob& parallel, const RunControl& control) {
     Scratch memory;
     const std::int64_t bytes = job.parts.windows * job.spread.element();
     memory.reserve(Scratch::footprint(bytes));
     job.windows = memory.take(bytes);
     const HeldScratch held(scratch_of_parts(job, parallel.threads));
-    PollBetween poll(control);
+    Poller poll(parallel);  // for jobs that are over before they would ask
     for (std::int64_t number = 0; number < job.rest_planes; ++number) {
         move_to(job, number);
         const auto each = [&](const Range& planes, const Range(&elements)[kAxes]) {
             set_part(job.part, job.axis, planes, elements);
-            if (poll.stops() || !divide_part(job, parallel)) return false;
+            if (poll.wants_stop() || !divide_part(job, parallel)) return false;
             const SumCall call = call_of(job, job.part);
             return run(call.plan, call.in, call.out, nullptr, control) == RunStatus::kDone;
         };

@@ -180,12 +180,11 @@ constexpr double kLineBytes = 128;
 // lines cut in parts are more lines.
 double waste(const Schedule& s, const BoxShape& box) {
     double factor = 1;
-    const bool long_windows = has_long_windows(*s.plan);
     for (int x = 0; x < kNumPhysical; ++x) {
         const AxisGeometry& g = s.axis[x].geometry;
         const double useful = static_cast<double>(box.out[x]) * static_cast<double>(g.stride);
         // Along the lanes doubling passes over the padding, too.
-        const bool padded = long_windows && lanes_pooled(s, x) && uses_doubling(g);
+        const bool padded = lanes_pooled(s, x) && uses_doubling(g) && has_long_windows(*s.plan);
         const double held = static_cast<double>(padded ? reach(g, box.out[x])
                                                        : clipped_reach(g, box.out[x]));
         factor *= std::max(1.0, held / useful);
